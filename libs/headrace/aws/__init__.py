@@ -1,0 +1,1 @@
+"""AWS as Headrace uses it: one session, one translation of its errors, one retry policy."""

@@ -1,0 +1,1 @@
+"""Databases, tables and partitions, as SQL engines see the lake."""

@@ -1,0 +1,1 @@
+"""Counts of pages and products that a web page can read in milliseconds."""

@@ -1,0 +1,118 @@
+"""What Headrace counts, and what it asks of the place where counts live."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Entity(StrEnum):
+    """What counts are kept for."""
+
+    PRODUCT = "product"
+    PAGE = "page"
+    """A page's path without query string."""
+
+
+class Window(StrEnum):
+    """Over which time counts are read."""
+
+    HOUR = "1h"
+    """Rolling, by minute."""
+    DAY = "24h"
+    """Rolling, by hour."""
+    WEEK = "7d"
+    """Calendar days in UTC, today included; so is MONTH."""
+    MONTH = "30d"
+    ALL = "all"
+
+
+class Metric(StrEnum):
+    """What a top list can be ordered by."""
+
+    VIEWS = "views"
+    ADD_TO_CARTS = "add_to_carts"
+    PURCHASES = "purchases"
+    REVENUE = "revenue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Counts of one entity over some time. Revenue is kept apart by currency, in units with four decimals."""
+
+    views: int = 0
+    add_to_carts: int = 0
+    purchases: int = 0
+    quantity: int = 0
+    revenue: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sum, field by field and currency by currency."""
+        return Counts(
+            views=self.views + other.views,
+            add_to_carts=self.add_to_carts + other.add_to_carts,
+            purchases=self.purchases + other.purchases,
+            quantity=self.quantity + other.quantity,
+            revenue={
+                currency: self.revenue.get(currency, Decimal(0)) + other.revenue.get(currency, Decimal(0))
+                for currency in sorted({*self.revenue, *other.revenue})
+            },
+        )
+
+
+class CountKey(NamedTuple):
+    """One entity within one minute. Hours, days and totals are sums of minutes."""
+
+    entity: Entity
+    entity_id: str
+    minute: int
+    """Minutes since 1970 UTC, by event time."""
+
+
+Deltas = Mapping[CountKey, Counts]
+"""What one batch adds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopItem:
+    """One line of a top list."""
+
+    entity_id: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopList:
+    """The entities with the most, most first. `exact` while no shard had more entities than it keeps."""
+
+    items: Sequence[TopItem]
+    exact: bool
+    currency: str | None = None
+    """Of the values, for `Metric.REVENUE`."""
+
+
+class CounterWriter(Protocol):
+    """The consumer's side. One writer per origin at a time, held by its lease."""
+
+    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float) -> None:
+        """Add a batch's deltas once, however often it is called with the same `batch_no`.
+
+        `origin` is lineage and shard: items of two origins never meet. Batch numbers of one origin only grow. What is
+        past the retention of a window at `now` is left out of that window.
+        """
+        ...
+
+
+class CounterReader(Protocol):
+    """The API's side."""
+
+    async def counts(self, entity: Entity, entity_id: str, window: Window, *, now: float) -> Counts:
+        """Counts of one entity; all zero when it is unknown."""
+        ...
+
+    async def top(
+        self, metric: Metric, window: Window, *, limit: int, now: float, currency: str | None = None
+    ) -> TopList:
+        """The products with the most. For revenue: in `currency`, else in the one with the most purchases."""
+        ...

@@ -1,0 +1,1 @@
+"""Objects, their keys, and Parquet."""

@@ -1,0 +1,90 @@
+"""The lease row: a superset of KCL's, so that a KCL application and Headrace can take over from each other."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import NewType
+
+from headrace.stream.ports import ShardId, StreamInfo
+
+LeaseKey = NewType("LeaseKey", str)
+"""KCL's multi-stream key: `account:stream:creationEpoch:shardId`."""
+
+TRIM_HORIZON = "TRIM_HORIZON"
+LATEST = "LATEST"
+SHARD_END = "SHARD_END"
+"""KCL's sentinels; every other checkpoint is a sequence number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Running totals of a shard since its first record: received = committed + dead_lettered + duplicates."""
+
+    received: int = 0
+    committed: int = 0
+    dead_lettered: int = 0
+    duplicates: int = 0
+    objects: int = 0
+
+    def __post_init__(self) -> None:
+        if self.received != self.committed + self.dead_lettered + self.duplicates:
+            raise AssertionError(f"the ledger does not balance: {self}")
+
+    def plus(self, other: "Ledger") -> "Ledger":
+        """The sum, field by field."""
+        return Ledger(
+            received=self.received + other.received,
+            committed=self.committed + other.committed,
+            dead_lettered=self.dead_lettered + other.dead_lettered,
+            duplicates=self.duplicates + other.duplicates,
+            objects=self.objects + other.objects,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One row of the control table."""
+
+    key: LeaseKey
+    owner: str | None = None
+    counter: int = 0
+    """Grows with every renewal; unchanged for the failover time means expired."""
+    epoch: int = 0
+    """Grows with every change of owner; a writer of an older epoch is refused."""
+    checkpoint: str = TRIM_HORIZON
+    """The last sequence number that is done, or a sentinel."""
+    batch_no: int = 0
+    """Of the next batch. Never restarts."""
+    parents: tuple[ShardId, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    complete_through: float = 0.0
+    """All that arrived before it is committed (seconds since 1970 UTC)."""
+    caught_up_at: float | None = None
+    """When the shard was last read to its tip with nothing left in memory (seconds since 1970 UTC)."""
+
+    @property
+    def shard_id(self) -> ShardId:
+        """The shard this row is for."""
+        return ShardId(self.key.rsplit(":", 1)[1])
+
+    @property
+    def ended(self) -> bool:
+        """Whether the shard is closed and all of it is done."""
+        return self.checkpoint == SHARD_END
+
+
+def lease_prefix(stream: StreamInfo) -> str:
+    """What all lease keys of a stream start with."""
+    return f"{stream.account}:{stream.name}:{stream.created}:"
+
+
+def lease_key(stream: StreamInfo, shard_id: ShardId) -> LeaseKey:
+    """The key of a shard's row."""
+    return LeaseKey(lease_prefix(stream) + shard_id)
+
+
+def lineage(application: str, stream: StreamInfo) -> str:
+    """Eight hex digits that tell this application's use of this stream from any other.
+
+    Part of every object key and counter item, so that a re-created stream never meets the first one's state.
+    """
+    return hashlib.sha256(f"{application}:{lease_prefix(stream)}".encode()).hexdigest()[:8]

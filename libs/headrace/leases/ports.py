@@ -1,0 +1,50 @@
+"""What Headrace asks of the table of leases. One row per shard is lease, checkpoint and ledger at once."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace.leases.model import Lease, LeaseKey, Ledger
+
+
+class LeaseStore(Protocol):
+    """Rows changed by compare-and-set only. Every method that writes returns the row as it is afterwards.
+
+    A write whose answer was lost is followed by a consistent read inside the adapter: a change that is already there
+    counts as made.
+    """
+
+    async def create(self, leases: Sequence[Lease]) -> None:
+        """Add rows that are not there yet; existing rows stay as they are."""
+        ...
+
+    async def list(self, prefix: str) -> list[Lease]:
+        """All rows whose key starts with `prefix` (an application's stream), read consistently, in order of key."""
+        ...
+
+    async def get(self, key: LeaseKey) -> Lease | None:
+        """One row, read consistently."""
+        ...
+
+    async def take(self, seen: Lease, owner: str) -> Lease:
+        """Own the row if owner and counter are still as `seen`: epoch + 1, counter + 1.
+
+        Raises `ConflictError` when they are not.
+        """
+        ...
+
+    async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
+        """Counter + 1 while owner and epoch are ours. Raises `LeaseLostError` when they are not."""
+        ...
+
+    async def release(self, held: Lease) -> None:
+        """Give the row up, so that the next worker takes it at once. No error when it is already lost."""
+        ...
+
+    async def commit(
+        self, held: Lease, *, checkpoint: str, ledger: Ledger, complete_through: float, caught_up_at: float | None
+    ) -> Lease:
+        """Move the checkpoint from `held.checkpoint` on, batch_no + 1, while owner, epoch and batch_no are ours.
+
+        Raises `LeaseLostError` when they are not. This is what makes a batch count.
+        """
+        ...

@@ -1,0 +1,189 @@
+"""Environment → typed settings. The only place where a name, a default or a limit of the contract is written.
+
+`load()` checks everything at once and raises one `ConfigError` that lists each problem; secrets are never shown.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from headrace.errors import ConfigError
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def parse_seconds(value: Any) -> Any:
+    """`90`, `"90"`, `"90s"`, `"10m"`, `"1h"`, `"2d"` → seconds. Anything else goes on to pydantic's own message."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip().lower())):
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def parse_bytes(value: Any) -> Any:
+    """`1048576`, `"64MiB"`, `"64m"` → bytes (powers of 1024)."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([kmg]?)(?:i?b)?", value.strip().lower())):
+        return int(match[1]) * _SIZES[match[2]]
+    return value
+
+
+def parse_list(value: Any) -> Any:
+    """Comma-separated text → list of its non-empty parts."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0)]
+Size = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Words = Annotated[list[str], NoDecode, BeforeValidator(parse_list)]
+Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(parse_list)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,127}$")]
+"""What Athena takes as a database or table name without quoting."""
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+METRICS_PORTS = {"api_consumer": 9101, "transformer": 9102, "partitioner": 9103}
+"""`HEADRACE_METRICS_PORT` by service; the others serve their metrics on their own port."""
+
+
+def _env(*names: str, default: Any, about: str) -> Any:
+    return Field(default, validation_alias=AliasChoices(*names), description=about)
+
+
+class Settings(BaseSettings):
+    """All settings of all services; each reads what concerns it. `headrace doctor` prints them."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, frozen=True, env_ignore_empty=True)
+
+    # Places
+    region: str = _env("REGION", "AWS_REGION", "AWS_DEFAULT_REGION", default="us-east-1", about="AWS region")
+    stream: str = _env("HEADRACE_STREAM", default="", about="kinesis://NAME or kafka://HOST:PORT/TOPIC")
+    kinesis_stream_name: str = _env(
+        "KINESIS_STREAM_NAME", default="headrace-events", about="Used without a HEADRACE_STREAM"
+    )
+    bucket: str = _env("S3_BUCKET", default="headrace-data", about="Bucket of events and everything else")
+    database: Identifier = _env("ATHENA_DATABASE", default="headrace", about="Glue database")
+    table: Identifier = _env("ATHENA_TABLE", default="events", about="Table of streamed events")
+    workgroup: str = _env("HEADRACE_WORKGROUP", default="headrace", about="Athena workgroup")
+    athena_output: str = _env("ATHENA_OUTPUT", default="", about="Default s3://$S3_BUCKET/athena_output/")
+    control_table: str = _env("HEADRACE_CONTROL_TABLE", default="headrace-control", about="Leases and checkpoints")
+    counters_table: str = _env("HEADRACE_COUNTERS_TABLE", default="headrace-counters", about="Page and product counts")
+    state_table: str = _env("HEADRACE_STATE_TABLE", default="headrace-state", about="Cursors of pollers, marks of jobs")
+    partition_queue: str = _env(
+        "HEADRACE_PARTITION_QUEUE", default="headrace-partitions", about="SQS queue of bucket notifications"
+    )
+
+    # Upstream
+    api_url: str = _env("API_URL", default="", about="Web traffic API to poll")
+    poll_interval: Seconds = _env("POLL_INTERVAL", default=1.0, about="Wait after an empty page")
+    page_limit: int = _env("HEADRACE_PAGE_LIMIT", default=1000, about="Events asked for per page")
+    source_files: Words = _env("HEADRACE_SOURCE_FILES", default=[], about="Files to read once, instead of an API_URL")
+    mapping: str = _env("HEADRACE_MAPPING", default="", about="TOML file: how foreign events become ours")
+    s3_batch_size: int = _env("S3_BATCH_SIZE", default=100, about="Rejected events per object")
+    s3_batch_seconds: Seconds = _env("S3_BATCH_SECONDS", default=10.0, about="Longest wait before rejects are written")
+
+    # Delivery
+    application: str = _env(
+        "HEADRACE_APPLICATION", default="headrace", about="KCL's application name: part of every lineage"
+    )
+    start_position: Literal["TRIM_HORIZON", "LATEST"] = _env(
+        "HEADRACE_START_POSITION", default="TRIM_HORIZON", about="Without a checkpoint"
+    )
+    batch_rows: int = _env("HEADRACE_BATCH_ROWS", default=100_000, about="Rows per micro-batch")
+    batch_bytes: Size = _env("HEADRACE_BATCH_BYTES", default=64 << 20, about="Payload bytes per micro-batch")
+    batch_partitions: int = _env("HEADRACE_BATCH_PARTITIONS", default=100, about="Hour partitions per micro-batch")
+    batch_age: Seconds = _env("HEADRACE_BATCH_AGE", default=60.0, about="Longest wait of a record in a micro-batch")
+    failover_seconds: Seconds = _env(
+        "HEADRACE_FAILOVER", default=10.0, about="A lease unchanged for so long has expired"
+    )
+    dedup_window: Seconds = _env(
+        "HEADRACE_DEDUP_WINDOW", default=600.0, about="How long an event id is remembered per shard"
+    )
+    shutdown_seconds: Seconds = _env("HEADRACE_SHUTDOWN", default=100.0, about="From SIGTERM to the end")
+
+    # Events
+    event_types: Literal["open", "strict"] = _env(
+        "HEADRACE_EVENT_TYPES", default="open", about="strict: only the known types"
+    )
+    max_future: Seconds = _env("HEADRACE_MAX_FUTURE", default=3600.0, about="Events further ahead are dead letters")
+    max_age: Seconds | None = _env(
+        "HEADRACE_MAX_AGE", default=None, about="Older events are dead letters; unset: any age"
+    )
+    geoip_db: str = _env(
+        "HEADRACE_GEOIP_DB", default="", about="MaxMind-format database; sets country where it is missing"
+    )
+    anonymous_key: SecretStr = _env(
+        "HEADRACE_ANONYMOUS_KEY", default=SecretStr("headrace"), about="Key of the hash behind anon- users"
+    )
+
+    # Serving
+    stats_port: Port = _env("HEADRACE_STATS_PORT", default=8080, about="Stats API")
+    dashboard_port: Port = _env("HEADRACE_DASHBOARD_PORT", default=8081, about="Dashboard")
+    metrics_port: Port | None = _env("HEADRACE_METRICS_PORT", default=None, about="/metrics /livez /readyz")
+    host: str = _env("HEADRACE_HOST", default="127.0.0.1", about="Address to listen on (0.0.0.0 in containers)")
+    api_keys: Secrets = _env(
+        "HEADRACE_API_KEYS", default=[], about="Keys that may read, plain or sha256:HEX; empty: anyone"
+    )
+    write_keys: Words = _env("HEADRACE_WRITE_KEYS", default=[], about="Public keys that may collect; empty: anyone")
+    cors_origins: Words = _env(
+        "HEADRACE_CORS_ORIGINS", default=[], about="Origins a browser may call from; empty: none"
+    )
+
+    # Notifications
+    failed_records_topic: str = _env("FAILED_RECORDS_SNS_ARN", default="", about="Digests of what the poller rejects")
+    dead_letter_topic: str = _env("SNS_TOPIC_ARN", default="", about="Digests of what the transformer rejects")
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _env(
+        "HEADRACE_LOG_LEVEL", default="INFO", about="Least level logged"
+    )
+    log_format: Literal["auto", "json", "console"] = _env(
+        "HEADRACE_LOG_FORMAT", default="auto", about="auto: console on a terminal"
+    )
+
+    @field_validator("stream")
+    @classmethod
+    def _stream_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in {"kinesis", "kafka"} or not urlsplit(value).netloc):
+            raise ValueError("must look like kinesis://NAME or kafka://HOST:PORT/TOPIC")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Settings":
+        if self.api_url and self.source_files:
+            raise ValueError("API_URL and HEADRACE_SOURCE_FILES exclude each other")
+        return self
+
+    @property
+    def stream_url(self) -> str:
+        """`HEADRACE_STREAM`, or the Kinesis stream named by `KINESIS_STREAM_NAME`."""
+        return self.stream or f"kinesis://{self.kinesis_stream_name}"
+
+    @property
+    def stream_name(self) -> str:
+        """The stream's name without its scheme."""
+        return urlsplit(self.stream_url).netloc
+
+    @property
+    def athena_output_url(self) -> str:
+        """Where query results go: an s3:// URL that ends in a slash."""
+        return (self.athena_output or f"s3://{self.bucket}/athena_output").rstrip("/") + "/"
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment; `overrides` win. Raises `ConfigError` naming every wrong variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigError(
+            [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
+        ) from None
+
+
+def _problem(detail: Any) -> str:
+    name = str(detail["loc"][0]) if detail["loc"] else "settings"
+    field = Settings.model_fields.get(name)
+    if field is not None and isinstance(field.validation_alias, AliasChoices):
+        name = str(field.validation_alias.choices[0])
+    return f"{name}: {detail['msg'].removeprefix('Value error, ')}"

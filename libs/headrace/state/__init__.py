@@ -1,0 +1,1 @@
+"""Small documents that services and jobs remember: cursors, bookmarks, marks."""

@@ -1,0 +1,1 @@
+"""Amazon Kinesis Data Streams: data plane spoken by hand over aiohttp, control plane through aiobotocore."""

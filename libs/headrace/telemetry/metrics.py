@@ -1,0 +1,74 @@
+"""Every metric of Headrace, declared here and nowhere else.
+
+A service makes one `Metrics` at start and hands it on; nothing is global, so tests can have as many as they like.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5)
+_ROWS = (1, 10, 100, 1_000, 10_000, 50_000, 100_000, 200_000)
+_BYTES = tuple(4**n for n in range(5, 15))
+
+
+class Metrics:
+    """The metrics of one process, all named `headrace_…`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+        # Producing
+        self.records_polled = self._counter("records_polled", "Events received from upstream")
+        self.records_accepted = self._counter("records_accepted", "Events that passed validation", "extra_columns")
+        self.records_rejected = self._counter("records_rejected", "Events that did not, by reason", "reason")
+        self.records_put = self._counter("records_put", "Records acknowledged by the stream")
+        self.poll_cursor_age = self._gauge("poll_cursor_age_seconds", "Since the poller's cursor last moved")
+
+        # Consuming
+        self.records_received = self._counter("records_received", "Records read from the stream", "shard")
+        self.rows_committed = self._counter("rows_committed", "Rows in committed objects", "shard")
+        self.records_dead_lettered = self._counter("records_dead_lettered", "Records that became no row", "reason")
+        self.records_deduplicated = self._counter("records_deduplicated", "Repeats within the window", "shard")
+        self.consumer_lag = self._gauge("consumer_lag_seconds", "Behind the tip of the shard", "shard")
+        self.complete_through = self._gauge(
+            "complete_through_timestamp_seconds", "All that arrived before it is committed", "shard"
+        )
+        self.event_to_visible = self._histogram("event_to_visible_seconds", "From arrival to commit", _SECONDS)
+        self.batch_rows = self._histogram("batch_rows", "Rows per micro-batch", _ROWS)
+        self.batch_stage_seconds = self._histogram(
+            "batch_stage_seconds", "Time per stage of a micro-batch", _SECONDS, "stage"
+        )
+        self.object_bytes = self._histogram("object_bytes", "Size of written objects", _BYTES)
+        self.buffer_bytes = self._gauge("buffer_bytes", "Payload bytes held in memory")
+        self.leases_held = self._gauge("leases_held", "Shards this worker owns")
+        self.lease_lost = self._counter("lease_lost", "Leases lost, by cause", "cause")
+        self.cas_conflicts = self._counter("cas_conflicts", "Conditional writes refused", "op")
+
+        # Catalogue
+        self.partitions_registered = self._counter("partitions_registered", "Partitions added to the table")
+        self.ddl_seconds = self._histogram("ddl_seconds", "Time of a DDL statement", _SECONDS)
+        self.notifications = self._counter("notifications", "Bucket notifications handled, by result", "result")
+
+        # Around
+        self.aws_requests = self._counter("aws_requests", "AWS calls", "service", "op", "code")
+        self.aws_retries = self._counter("aws_retries", "AWS calls repeated", "service", "op")
+        self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the loop runs a timer")
+        self.http_seconds = self._histogram(
+            "http_request_duration_seconds", "Requests served", _HTTP_SECONDS, "route", "method", "status"
+        )
+
+    def render(self) -> bytes:
+        """The Prometheus text exposition of all metrics."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"headrace_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"headrace_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"headrace_{name}", about, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,65 @@
+"""Fixtures shared by all tests. One fixture per real engine; every port is a free one."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from deploy.local.emulator import CREDENTIALS, environment
+
+hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.load_profile("default")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_http(url: str, process: subprocess.Popen[bytes], seconds: float = 30.0) -> None:
+    """Return once `url` answers 200; fail when the process ends or the time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
+                    return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, f"{url} did not answer within {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def ministack_url() -> Iterator[str]:
+    """The AWS emulator, one process for the whole session, without persistence. Use fresh names for what you create."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ministack"], env={**os.environ, **environment(port)}, stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for_http(f"http://127.0.0.1:{port}/_ministack/ready", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()  # nothing to save
+        process.wait()
+
+
+@pytest.fixture
+def aws_environment(ministack_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point the AWS SDK of this process at the emulator, and nowhere else."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HEADRACE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in {**CREDENTIALS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": ministack_url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return ministack_url
