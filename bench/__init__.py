@@ -1,0 +1,1 @@
+"""CPU per event, beside peers and limits: `make bench`."""

@@ -1,0 +1,1 @@
+"""The `headrace` command: the only place that knows every service and job."""

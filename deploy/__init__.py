@@ -1,0 +1,1 @@
+"""How Headrace is run: locally, in containers, on ECS."""

@@ -1,0 +1,1 @@
+"""Long-running services: each a thin wiring of adapters to the library."""

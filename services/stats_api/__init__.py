@@ -1,0 +1,1 @@
+"""Serves counts over HTTP and collects events from browsers."""

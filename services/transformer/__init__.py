@@ -1,0 +1,1 @@
+"""Lands the stream as hourly Parquet and counts it."""
