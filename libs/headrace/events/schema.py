@@ -40,6 +40,7 @@ def _column(kind: Kind, about: str) -> Meta:
 
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Int32 = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Time = int | float | str
 """Epoch seconds or milliseconds (number or digits) or ISO 8601; see `headrace.events.times`."""
 
@@ -77,7 +78,7 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     ip: Annotated[str | None, _column(Kind.STRING, "Truncated to /24 or /48")] = None
     properties: Annotated[dict[str, str] | None, _column(Kind.MAP, "Allowed extra columns")] = None
     ingest_time: Annotated[Time | None, _column(Kind.TIMESTAMP, "When polled or collected, in UTC")] = None
-    schema_version: Annotated[Int64 | None, _column(Kind.INT, "Of this field list")] = None
+    schema_version: Annotated[Int32 | None, _column(Kind.INT, "Of this field list")] = None
 
 
 class WireEvent(Event):
@@ -96,6 +97,11 @@ COLUMNS: tuple[Column, ...] = tuple(
 
 PARTITION_KEYS = ("year", "month", "day", "hour")
 """Hive partitions of `events`: zero-padded strings, by event time in UTC."""
+
+PAGE_VIEW = "page_view"
+ADD_TO_CART = "add_to_cart"
+PURCHASE = "purchase"
+"""The types that counters know by name."""
 
 KNOWN_EVENT_TYPES = frozenset({
     "page_view", "click", "search", "add_to_cart", "remove_from_cart", "checkout_started", "purchase",

@@ -25,6 +25,7 @@ class Metrics:
         self.records_accepted = self._counter("records_accepted", "Events that passed validation", "extra_columns")
         self.records_rejected = self._counter("records_rejected", "Events that did not, by reason", "reason")
         self.records_put = self._counter("records_put", "Records acknowledged by the stream")
+        self.upstream_requests = self._counter("upstream_requests", "Pages asked of the web traffic API", "result")
         self.poll_cursor_age = self._gauge("poll_cursor_age_seconds", "Since the poller's cursor last moved")
 
         # Consuming
@@ -42,7 +43,7 @@ class Metrics:
             "batch_stage_seconds", "Time per stage of a micro-batch", _SECONDS, "stage"
         )
         self.object_bytes = self._histogram("object_bytes", "Size of written objects", _BYTES)
-        self.buffer_bytes = self._gauge("buffer_bytes", "Payload bytes held in memory")
+        self.buffer_bytes = self._gauge("buffer_bytes", "Payload bytes held in memory", "shard")
         self.leases_held = self._gauge("leases_held", "Shards this worker owns")
         self.lease_lost = self._counter("lease_lost", "Leases lost, by cause", "cause")
         self.cas_conflicts = self._counter("cas_conflicts", "Conditional writes refused", "op")

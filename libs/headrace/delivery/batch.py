@@ -1,0 +1,70 @@
+"""The records of one shard that wait to be delivered together, and when waiting ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.settings import Settings
+from headrace.stream.ports import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPolicy:
+    """How large and how old a micro-batch may become."""
+
+    rows: int = 100_000
+    bytes: int = 64 << 20
+    partitions: int = 100
+    age: float = 60.0
+    """Seconds since its first record was fetched."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "BatchPolicy":
+        """The policy that `settings` ask for."""
+        return cls(
+            rows=settings.batch_rows,
+            bytes=settings.batch_bytes,
+            partitions=settings.batch_partitions,
+            age=settings.batch_age,
+        )
+
+
+class Batch:
+    """Records in the order of the shard. Grows by pages, shrinks from its front."""
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self._policy = policy
+        self._since: float | None = None
+        self.records: list[Record] = []
+        self.bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
+    def add(self, records: Sequence[Record], now: float) -> None:
+        """Append a page; `now` is monotonic seconds."""
+        if records and self._since is None:
+            self._since = now
+        self.records.extend(records)
+        self.bytes += sum(len(record.data) for record in records)
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to deliver; `now` is monotonic seconds."""
+        if self._since is None:
+            return False
+        full = len(self.records) >= self._policy.rows or self.bytes >= self._policy.bytes
+        return full or now - self._since >= self._policy.age
+
+    def head(self) -> Sequence[Record]:
+        """The longest front within the limits of rows and bytes, at least one record."""
+        size = 0
+        for at, record in enumerate(self.records[: self._policy.rows]):
+            size += len(record.data)
+            if size > self._policy.bytes and at > 0:
+                return self.records[:at]
+        return self.records[: self._policy.rows]
+
+    def drop(self, count: int, now: float) -> None:
+        """Forget the first `count` records: they are delivered."""
+        self.bytes -= sum(len(record.data) for record in self.records[:count])
+        del self.records[:count]
+        self._since = now if self.records else None

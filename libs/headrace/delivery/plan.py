@@ -1,0 +1,177 @@
+"""What a batch becomes: objects, counts, a checkpoint. Decided here without a single call; `deliver` executes it.
+
+Everything in a plan follows from the records, their shard and the batch number, so that the same batch planned again
+makes the same keys and, but for the time at which a dead letter was seen, the same bytes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.counters.deltas import deltas_of
+from headrace.counters.ports import Deltas
+from headrace.delivery.batch import BatchPolicy
+from headrace.events.parse import Reason, Rejection
+from headrace.events.transform import MICROS_PER_HOUR, Origin, Transformed, Transformer
+from headrace.lake import parquet
+from headrace.lake.layout import Quarantine, event_object, quarantine_object
+from headrace.leases.model import Lease, Ledger
+from headrace.quarantine import envelope, to_jsonl_gz
+from headrace.stream.ports import Record
+
+STAGE = "transformer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedObject:
+    """An object to be written."""
+
+    key: str
+    body: bytes = field(repr=False)
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlan:
+    """All effects of one batch."""
+
+    batch_no: int
+    records: int
+    """How many records of the batch's front this plan covers."""
+    objects: Sequence[PlannedObject]
+    deltas: Deltas
+    checkpoint: str
+    ledger: Ledger
+    reasons: Mapping[str, int]
+    """Dead letters by reason."""
+    event_ids: Sequence[str]
+    """To be remembered once the batch is committed."""
+    complete_through: float
+    """Arrival of the last record, in seconds since 1970 UTC."""
+    oldest_arrival: float
+
+
+class Planner:
+    """Plans the batches of one shard."""
+
+    def __init__(self, transformer: Transformer, policy: BatchPolicy, *, lineage: str, table: str) -> None:
+        self._transformer = transformer
+        self._policy = policy
+        self._lineage = lineage
+        self._table = table
+
+    def plan(
+        self,
+        records: Sequence[Record],
+        lease: Lease,
+        *,
+        now: float,
+        repeats: Callable[[Sequence[str]], Collection[int]],
+    ) -> BatchPlan:
+        """Plan the longest front of `records` (not empty) that touches few enough partitions.
+
+        `now` is seconds since 1970 UTC, the same for the whole batch. CPU only: run it off the event loop.
+        """
+        transformed = self._transform(records, lease, now, repeats)
+        if len(transformed.partitions) > self._policy.partitions:
+            records = records[: _rows_within(transformed.rows, self._policy.partitions)]
+            transformed = self._transform(records, lease, now, repeats)
+        dead_letters = self._dead_letters(records, transformed.rejected, lease, now)
+        objects = [*self._event_objects(transformed, lease), *dead_letters]
+        ledger = Ledger(
+            received=len(records),
+            committed=transformed.rows.num_rows,
+            dead_lettered=len(transformed.rejected),
+            duplicates=transformed.repeats,
+            objects=len(transformed.partitions),
+        )
+        return BatchPlan(
+            batch_no=lease.batch_no,
+            records=len(records),
+            objects=[*objects, *self._extra_columns(records, transformed.extra, lease, now)],
+            deltas=deltas_of(transformed.rows),
+            checkpoint=records[-1].sequence_number,
+            ledger=ledger,
+            reasons=Counter(str(rejection.reason) for rejection in transformed.rejected),
+            event_ids=transformed.rows["event_id"].to_pylist(),
+            complete_through=records[-1].approximate_arrival_timestamp,
+            oldest_arrival=min(record.approximate_arrival_timestamp for record in records),
+        )
+
+    def _transform(
+        self,
+        records: Sequence[Record],
+        lease: Lease,
+        now: float,
+        repeats: Callable[[Sequence[str]], Collection[int]],
+    ) -> Transformed:
+        origin = Origin(
+            arrived=lambda at: records[at].approximate_arrival_timestamp,
+            default_id=lambda at: f"{self._lineage}-{lease.shard_id}-{records[at].sequence_number}",
+        )
+        return self._transformer([record.data for record in records], origin, now=now, repeats=repeats)
+
+    def _event_objects(self, transformed: Transformed, lease: Lease) -> list[PlannedObject]:
+        return [
+            PlannedObject(
+                key=event_object(partition, self._lineage, lease.shard_id, lease.batch_no, n, self._table),
+                body=parquet.encode(rows),
+                rows=rows.num_rows,
+            )
+            for n, (partition, rows) in enumerate(transformed.partitions)
+        ]
+
+    def _dead_letters(
+        self, records: Sequence[Record], rejected: Sequence[Rejection], lease: Lease, now: float
+    ) -> list[PlannedObject]:
+        found = [(rejection.index, str(rejection.reason), rejection.detail) for rejection in rejected]
+        return self._quarantined(Quarantine.FAILED_TRANSFORMATION, records, found, lease, now)
+
+    def _extra_columns(
+        self, records: Sequence[Record], extra: Sequence[int], lease: Lease, now: float
+    ) -> list[PlannedObject]:
+        found = [(index, Reason.EXTRA_COLUMNS, "keys that the schema does not name") for index in extra]
+        return self._quarantined(Quarantine.EXTRA_COLUMNS, records, found, lease, now)
+
+    def _quarantined(
+        self,
+        prefix: Quarantine,
+        records: Sequence[Record],
+        found: Sequence[tuple[int, str, str]],
+        lease: Lease,
+        now: float,
+    ) -> list[PlannedObject]:
+        if not found:
+            return []
+        letters = [
+            envelope(
+                records[index].data,
+                reason=reason,
+                detail=detail,
+                stage=STAGE,
+                position=f"{lease.shard_id}:{records[index].sequence_number}",
+                seen_at=now,
+            )
+            for index, reason, detail in found
+        ]
+        # By the day of the first record's arrival, not of `now`: the same batch has the same key tomorrow.
+        day = records[0].approximate_arrival_timestamp
+        name = f"{self._lineage}-{lease.shard_id}-{lease.batch_no:010}"
+        return [PlannedObject(key=quarantine_object(prefix, day, name), body=to_jsonl_gz(letters), rows=0)]
+
+
+def _rows_within(rows: pa.Table, partitions: int) -> int:
+    """How many rows come before the one that opens one partition too many.
+
+    That many payloads make at most that many rows, so a front of this length fits.
+    """
+    hours = pc.divide(rows["event_time"].cast(pa.int64()), MICROS_PER_HOUR)
+    seen: set[int] = set()
+    for at, hour in enumerate(hours.to_pylist()):
+        seen.add(hour)
+        if len(seen) > partitions:
+            return at
+    return len(hours)

@@ -1,0 +1,197 @@
+"""Payloads → columns, cut by hour. One typed decode per record; everything after it is done by column.
+
+Per-record Python runs for rejected records only, and for values that a record lacks.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.events.arrow import ARROW_TYPES, EVENT_SCHEMA
+from headrace.events.columns import by_distinct, decimals, maps, networks, times
+from headrace.events.enrich import Enricher
+from headrace.events.parse import DECIMAL_LIMIT, EventParser, Policy, Rejection, check
+from headrace.events.privacy import anonymous_user
+from headrace.events.schema import COLUMNS, PURCHASE, SCHEMA_VERSION, Kind, WireEvent
+from headrace.lake.layout import HourPartition
+
+MICROS_PER_HOUR = 3_600_000_000
+
+Columns = dict[str, Any]
+"""Arrow arrays of one length, by column name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What is known of payloads from where they were read; used where the event itself does not tell."""
+
+    arrived: Callable[[int], float]
+    """Time of arrival of the payload with this index, in seconds since 1970 UTC."""
+    default_id: Callable[[int], str]
+    """Event id of the payload with this index: the same whenever it is read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformed:
+    """What a list of payloads became: rows + rejected + repeats = payloads."""
+
+    rows: pa.Table
+    """All rows, `EVENT_SCHEMA`, in the order of the payloads."""
+    partitions: Sequence[tuple[HourPartition, pa.Table]]
+    """The same rows by hour of their event time, hours ascending."""
+    rejected: Sequence[Rejection]
+    extra: Sequence[int]
+    """Payloads with unknown keys; their known part is among the rows."""
+    repeats: int
+    """Payloads dropped because their event id was seen before."""
+
+
+class Transformer:
+    """Turns payloads into Arrow tables. Holds caches, so keep one per process."""
+
+    def __init__(self, policy: Policy, enricher: Enricher, *, anonymous_key: bytes) -> None:
+        self._policy = policy
+        self._parser = EventParser(policy, trusted=True)
+        self._enricher = enricher
+        self._anonymous_key = anonymous_key
+
+    def __call__(
+        self,
+        payloads: Sequence[bytes],
+        origin: Origin,
+        *,
+        now: float,
+        repeats: Callable[[Sequence[str]], Collection[int]] | None = None,
+    ) -> Transformed:
+        """Transform payloads; `now` is seconds since 1970 UTC.
+
+        `repeats` is given the event ids of all decoded payloads and names the positions of those seen before.
+        """
+        parsed = self._parser.decode(payloads)
+        events, indexes, rejected = parsed.events, parsed.indexes, list(parsed.rejected)
+        columns, suspects = _draft(events)
+        suspects |= self._suspects(events, columns, now)
+        bad = {at: problem for at in suspects if (problem := check(events[at], self._policy, now)) is not None}
+        rejected += [Rejection(indexes[at], *problem) for at, problem in bad.items()]
+        self._complete(columns, events, indexes, origin)
+        seen = set(repeats(columns["event_id"].to_pylist())) - bad.keys() if repeats else set()
+        rows = _without(pa.table([columns[name] for name in EVENT_SCHEMA.names], schema=EVENT_SCHEMA), {*bad, *seen})
+        gone = {rejection.index for rejection in rejected} | {indexes[at] for at in seen}
+        return Transformed(
+            rows=rows,
+            partitions=_by_hour(rows),
+            rejected=sorted(rejected, key=attrgetter("index")),
+            extra=[index for index in parsed.extra if index not in gone],
+            repeats=len(seen),
+        )
+
+    def _suspects(self, events: Sequence[WireEvent], columns: Columns, now: float) -> set[int]:
+        """Positions of events that may break a rule: all that do, and few others."""
+        suspects = set()
+        wrong = [kind for kind in columns["event_type"].unique().to_pylist() if not self._policy.valid_type(kind)]
+        if wrong:
+            suspects |= _positions(pc.is_in(columns["event_type"], pa.array(wrong)))
+        no_session = pc.equal(pc.fill_null(columns["session_id"], ""), "")
+        if pc.any(no_session).as_py():
+            suspects |= {at for at in _positions(no_session) if events[at].session_rule is None}
+        latest = int((now + self._policy.max_future) * 1e6)
+        earliest = int((now - self._policy.max_age) * 1e6) if self._policy.max_age is not None else 0
+        time = columns["event_time"]
+        outside = pc.or_(pc.greater(time, latest), pc.less(time, earliest))
+        if pc.any(pc.fill_null(outside, fill_value=True)).as_py():
+            suspects |= _positions(pc.fill_null(outside, fill_value=True))
+        return suspects
+
+    def _complete(self, columns: Columns, events: Sequence[WireEvent], indexes: Sequence[int], origin: Origin) -> None:
+        """Fill in what the events do not tell themselves, and what can be known from the rest."""
+        _fill(columns, "event_id", lambda at: origin.default_id(indexes[at]))
+        _fill(columns, "user_id", lambda at: self._anonymous(events[at]))
+        _fill(columns, "ingest_time", lambda at: int(origin.arrived(indexes[at]) * 1e6))
+        for name in ("event_time", "ingest_time"):
+            columns[name] = columns[name].cast(pa.timestamp("us"))
+        columns["schema_version"] = pc.fill_null(columns["schema_version"], pa.scalar(SCHEMA_VERSION, pa.int32()))
+        columns["ip"] = networks(columns["ip"])
+        self._add_agents(columns)
+        if self._enricher.knows_countries and columns["country"].null_count:
+            countries = by_distinct(columns["ip"], self._enricher.country, pa.string())
+            columns["country"] = pc.coalesce(columns["country"], countries)
+
+    def _add_agents(self, columns: Columns) -> None:
+        coded = columns["user_agent"].dictionary_encode()
+        agents = [self._enricher.agent(text) for text in coded.dictionary.to_pylist()]
+        for name in ("device_type", "browser", "os", "is_bot"):
+            if agents and columns[name].null_count:
+                told = pa.array([getattr(agent, name) for agent in agents], columns[name].type)
+                columns[name] = pc.coalesce(columns[name], told.take(coded.indices))
+
+    def _anonymous(self, event: WireEvent) -> str:
+        known = (event.session_id,) if event.session_id else (event.ip, event.user_agent)
+        return anonymous_user(self._anonymous_key, *known)
+
+
+def _draft(events: Sequence[WireEvent]) -> tuple[Columns, set[int]]:
+    """Columns as the events have them (times as int64 µs), and the positions of amounts that do not fit."""
+    columns: Columns = {}
+    suspects: set[int] = set()
+    for column in COLUMNS:
+        values = list(map(attrgetter(column.name), events))
+        match column.kind:
+            case Kind.TIMESTAMP:
+                columns[column.name] = times(values)
+            case Kind.DECIMAL:
+                columns[column.name], lost = decimals(values)
+                suspects.update(lost)
+            case Kind.MAP:
+                columns[column.name] = maps(values)
+            case _:
+                columns[column.name] = pa.array(values, ARROW_TYPES[column.kind])
+    return columns, suspects | _derive_revenue(columns)
+
+
+def _derive_revenue(columns: Columns) -> set[int]:
+    """Revenue of purchases that give none: price × quantity. Returns the positions where that does not fit."""
+    given = columns["revenue"]
+    wanted = pc.and_(pc.equal(columns["event_type"], PURCHASE), given.is_null())
+    if not pc.any(wanted).as_py():
+        return set()
+    product = pc.multiply(columns["price"], columns["quantity"].cast(pa.decimal128(19, 0)))
+    large = pc.and_(wanted, pc.greater_equal(pc.abs(product), pa.scalar(DECIMAL_LIMIT, product.type)))
+    fitting = pc.if_else(pc.and_not(wanted, pc.fill_null(large, fill_value=False)), product, None)
+    columns["revenue"] = pc.coalesce(given, fitting.cast(given.type))
+    return _positions(large)
+
+
+def _fill(columns: Columns, name: str, value: Callable[[int], Any]) -> None:
+    """Replace each null by `value(position)`."""
+    if columns[name].null_count:
+        filled = columns[name].to_pylist()
+        for at in _positions(columns[name].is_null()):
+            filled[at] = value(at)
+        columns[name] = pa.array(filled, columns[name].type)
+
+
+def _positions(mask: pa.Array) -> set[int]:
+    return set(pc.indices_nonzero(pc.fill_null(mask, fill_value=False)).to_pylist())
+
+
+def _without(rows: pa.Table, gone: Collection[int]) -> pa.Table:
+    if not gone:
+        return rows
+    return rows.take(pa.array([at for at in range(len(rows)) if at not in gone], pa.int64()))
+
+
+def _by_hour(rows: pa.Table) -> list[tuple[HourPartition, pa.Table]]:
+    hours = pc.divide(rows["event_time"].cast(pa.int64()), MICROS_PER_HOUR).combine_chunks()
+    counts = sorted((entry["values"], entry["counts"]) for entry in pc.value_counts(hours).to_pylist())
+    if len(counts) == 1:
+        return [(HourPartition.of_hour(counts[0][0]), rows)]
+    ordered = rows.take(pc.sort_indices(hours))  # stable: within an hour the order of the payloads stays
+    partitions, start = [], 0
+    for hour, count in counts:
+        partitions.append((HourPartition.of_hour(hour), ordered.slice(start, count)))
+        start += count
+    return partitions

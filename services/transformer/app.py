@@ -1,0 +1,66 @@
+"""Wiring of the transformer: stream → batches → objects, counts, checkpoint."""
+
+import socket
+import uuid
+
+from headrace.aws.session import AwsSession
+from headrace.counters.dynamodb import DynamoCounterWriter
+from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.deliver import Delivery
+from headrace.delivery.fleet import Fleet
+from headrace.delivery.plan import Planner
+from headrace.delivery.shard import ShardWorker, start_position
+from headrace.delivery.window import DedupWindow
+from headrace.events.enrich import Enricher
+from headrace.events.parse import Policy
+from headrace.events.transform import Transformer
+from headrace.lake.s3 import S3Store
+from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.keeper import CaughtUp, LeaseKeeper
+from headrace.leases.model import Lease, lease_prefix, lineage
+from headrace.runtime import Context
+from headrace.stream.connect import open_reader
+
+
+async def main(context: Context) -> None:
+    """Land the stream until told to stop."""
+    settings, clock, metrics = context.settings, context.clock, context.metrics
+    async with (
+        AwsSession(settings.region) as aws,
+        open_reader(settings, aws, metrics, clock) as stream,
+    ):
+        info = await stream.info()
+        origin = lineage(settings.application, info)
+        store = S3Store(await aws.client("s3"), settings.bucket)
+        dynamodb = await aws.client("dynamodb")
+        leases = DynamoLeaseStore(dynamodb, settings.control_table)
+        counters = DynamoCounterWriter(dynamodb, settings.counters_table)
+        enricher = Enricher(settings.geoip_db)
+        key = settings.anonymous_key.get_secret_value().encode()
+        policy = BatchPolicy.of(settings)
+        planner = Planner(
+            Transformer(Policy.of(settings), enricher, anonymous_key=key), policy, lineage=origin, table=settings.table
+        )
+        delivery = Delivery(store, counters, leases, lineage=origin, metrics=metrics, clock=clock)
+
+        def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
+            return LeaseKeeper(
+                leases, stream, info,
+                owner=f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}",
+                failover=settings.failover_seconds,
+                start=settings.start_position,
+                caught_up=caught_up, clock=clock, metrics=metrics,
+            )  # fmt: skip
+
+        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
+            return ShardWorker(
+                lease, stream.open(lease.shard_id, start_position(lease)), planner, delivery, leases,
+                policy=policy, window=DedupWindow(settings.dedup_window), before_end=keeper.sync,
+                clock=clock, metrics=metrics, health=context.health,
+            )  # fmt: skip
+
+        context.health.add_check("stream", stream.info)
+        context.health.add_check("bucket", lambda: store.head("events/"))
+        context.health.add_check("control", lambda: leases.list(lease_prefix(info)))
+        context.health.started()
+        await Fleet(make_keeper, make_worker, metrics=metrics).run(context.shutdown)
