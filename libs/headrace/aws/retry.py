@@ -1,5 +1,6 @@
 """The one retry policy: exponential back-off with full jitter, bounded by attempts and time."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -15,16 +16,21 @@ INITIAL_SECONDS = 0.1
 MAX_SECONDS = 5.0
 
 
+def full_jitter(attempt: int, roll: float) -> float:
+    """Seconds before repeat number `attempt` (from 1): between 0 and a bound that doubles. `roll` is 0 to 1."""
+    return roll * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(attempt - 1, 16))
+
+
 async def retry(call: Callable[[], Awaitable[T]], *, attempts: int = ATTEMPTS, within: float = TIMEOUT_SECONDS) -> T:
     """Repeat `call` while it raises `RetryableError`. For idempotent calls only; the last error is raised as it is."""
-    async for attempt in stamina.retry_context(
-        on=RetryableError,
-        attempts=attempts,
-        timeout=within,
-        wait_initial=INITIAL_SECONDS,
-        wait_max=MAX_SECONDS,
-        wait_jitter=MAX_SECONDS,
-    ):
+    repeats = 0
+
+    def wait(error: Exception) -> bool | float:
+        nonlocal repeats
+        repeats += 1
+        return isinstance(error, RetryableError) and full_jitter(repeats, random.random())  # noqa: S311 - no secret
+
+    async for attempt in stamina.retry_context(on=wait, attempts=attempts, timeout=within):
         with attempt:
             return await call()
-    raise AssertionError("stamina either returns or raises")  # pragma: no cover
+    raise AssertionError("stamina either returns or raises")
