@@ -42,7 +42,7 @@ bench: env ## CPU per event beside peers; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
-	@scripts/lock.sh $(BIN)/uv
+	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
 clean: ## Remove .venv, .headrace and caches
 	rm -rf $(VENV) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,14 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.events.parse import DECIMAL_LIMIT
-from headrace.events.privacy import truncate_ip
+from headrace.events.privacy import IPV4, truncate_ip
 from headrace.events.schema import Time
 from headrace.events.times import END_OF_TIME, MILLISECONDS_FROM, to_micros
 
 DECIMAL = pa.decimal128(18, 4)
 _CENTS = Decimal("0.0001")
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = rf"^({_OCTET}\.{_OCTET}\.{_OCTET})\.{_OCTET}$"
+_IPV4 = f"^{IPV4}$"
 
 
 def times(values: Sequence[Time | None]) -> pa.Array:
@@ -53,13 +52,13 @@ def maps(values: Sequence[dict[str, str] | None]) -> pa.Array:
 
 def networks(addresses: pa.Array) -> pa.Array:
     """IP addresses as text → their truncated networks; null for what is no address."""
-    if addresses.null_count == len(addresses):
-        return addresses
-    plain = pc.replace_substring_regex(addresses, pattern=_IPV4, replacement=r"\1.0")
-    is_plain = pc.match_substring_regex(addresses, pattern=_IPV4)
-    if pc.all(is_plain).as_py():
-        return plain
-    return pc.if_else(pc.fill_null(is_plain, fill_value=False), plain, by_distinct(addresses, truncate_ip, pa.string()))
+    coded = addresses.dictionary_encode()
+    distinct = coded.dictionary
+    truncated = pc.replace_substring_regex(distinct, pattern=_IPV4, replacement=r"\1.0")
+    is_plain = pc.match_substring_regex(distinct, pattern=_IPV4)
+    if not pc.all(is_plain).as_py():
+        truncated = pc.if_else(is_plain, truncated, by_distinct(distinct, truncate_ip, pa.string()))
+    return truncated.take(coded.indices)
 
 
 def by_distinct(texts: pa.Array, look_up: Callable[[str], Any], kind: pa.DataType) -> pa.Array:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 
 import msgspec
@@ -24,6 +25,11 @@ DECIMAL_LIMIT = Decimal(10) ** 14
 """decimal(18,4) holds what is smaller."""
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@lru_cache(1024)
+def _is_snake_case(text: str) -> bool:
+    return _EVENT_TYPE.fullmatch(text) is not None
 
 
 class Reason(StrEnum):
@@ -78,7 +84,7 @@ class Policy:
         """Whether this is an event type we take."""
         if self.event_types is not None:
             return event_type in self.event_types
-        return _EVENT_TYPE.fullmatch(event_type) is not None
+        return _is_snake_case(event_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,11 @@ import re
 IPV4_PREFIX = 24
 IPV6_PREFIX = 48
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4 = rf"({_OCTET}\.{_OCTET}\.{_OCTET})\.{_OCTET}"
+"""A plain IPv4 address; its group is the /24. Arrow's regular expressions read it too."""
+
+_IPV4 = re.compile(IPV4)
 _IPV4_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
 
 
@@ -15,6 +20,8 @@ def truncate_ip(text: str) -> str | None:
 
     Takes what proxies write: a port behind an IPv4 address, brackets around an IPv6 address, IPv4 mapped into IPv6.
     """
+    if match := _IPV4.fullmatch(text):
+        return match[1] + ".0"
     text = text.strip().strip("[]")
     if match := _IPV4_PORT.fullmatch(text):
         text = match[1]

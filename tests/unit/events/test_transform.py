@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace.events.arrow import EVENT_SCHEMA
 from headrace.events.enrich import Enricher
 from headrace.events.parse import EventParser, Policy, Reason
-from headrace.events.transform import Origin, Transformer
+from headrace.events.transform import CHUNK, Origin, Transformer
 from headrace.lake.layout import HourPartition
 
 NOW = 1775736000.0  # 2026-04-09 12:00 UTC
@@ -126,10 +126,24 @@ def test_repeats_are_dropped_and_counted() -> None:
     assert (result.rows["event_id"].to_pylist(), result.repeats) == (["1", "3"], 1)
 
 
-def test_a_rejected_repeat_is_a_rejection() -> None:
-    payloads = [b'{"event_id":"1","session_id":"s","event_type":"NO","timestamp":1}']
-    result = transform(payloads, ORIGIN, now=NOW, repeats=lambda _ids: {0})
-    assert (len(result.rejected), result.repeats, result.rows.num_rows) == (1, 0, 0)
+def test_repeats_are_looked_for_among_the_good_events_only() -> None:
+    payloads = [
+        b'{"event_id":"%d","session_id":"s","event_type":"%s","timestamp":1,"x":1}' % (n, kind)
+        for n, kind in enumerate([b"NO", b"click", b"NO", b"click", b"click"])
+    ]
+    result = transform(payloads, ORIGIN, now=NOW, repeats=lambda ids: {ids.index("3")})
+    assert [rejection.index for rejection in result.rejected] == [0, 2]
+    assert (result.rows["event_id"].to_pylist(), result.repeats, result.extra) == (["1", "4"], 1, [1, 4])
+
+
+def test_indexes_run_on_from_chunk_to_chunk() -> None:
+    payloads = [b'{"session_id":"s","event_type":"click","timestamp":%d}' % (n % 7000) for n in range(CHUNK * 2 + 10)]
+    payloads[CHUNK + 1] = b"broken"
+    payloads[CHUNK * 2] = b'{"session_id":"s","event_type":"click","timestamp":-1}'
+    result = transform(payloads, ORIGIN, now=NOW)
+    assert [rejection.index for rejection in result.rejected] == [CHUNK + 1, CHUNK * 2]
+    ids = [f"made-up-{at}" for at in range(len(payloads)) if at not in {CHUNK + 1, CHUNK * 2}]
+    assert result.rows["event_id"].to_pylist() == ids
 
 
 def test_strict_event_types_and_a_largest_age_are_kept() -> None:

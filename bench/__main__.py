@@ -1,0 +1,172 @@
+"""`make bench`: prints a table and writes `bench/results.json`."""
+
+import argparse
+import base64
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import botocore.serialize
+import botocore.session
+import duckdb
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench import peers, per_record
+from bench.events import make_events
+from bench.headrace_path import land, page_to_body
+from bench.measure import cpu_us, cpu_us_async
+from headrace.stream.kinesis.wire import decode_get_records
+
+RESULTS = Path(__file__).parent / "results.json"
+UNIT = "µs CPU per event"
+PAGE_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the result: lower is better; None where there is nothing to compare with."""
+
+    name: str
+    unit: str
+    headrace: float
+    per_record: float | None
+    async_kinesis: float | None
+    limit: float | None
+
+
+def wire_decode(payloads: Sequence[bytes]) -> Row:
+    """GetRecords body → payloads. Limit: base64 alone."""
+    body = _get_records_body(payloads)
+    texts = [base64.b64encode(payload) for payload in payloads]
+    count = len(payloads)
+    return Row(
+        name="wire_decode",
+        unit=UNIT,
+        headrace=cpu_us(count, lambda: [record.data for record in decode_get_records(body).records]),
+        per_record=cpu_us(count, lambda: per_record.parse_get_records(body)),
+        async_kinesis=None,
+        limit=cpu_us(count, lambda: list(map(base64.b64decode, texts))),
+    )
+
+
+def transform(payloads: list[bytes]) -> Row:
+    """Payloads → validated hourly Parquet bytes. Limit: DuckDB, NDJSON → one Parquet file, columns told beforehand."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "events.ndjson"), Path(folder, "events.parquet")
+        source.write_bytes(b"\n".join(payloads))
+        return Row(
+            name="transform",
+            unit=UNIT,
+            headrace=cpu_us(len(payloads), lambda: land(payloads)),
+            per_record=cpu_us(len(payloads), lambda: per_record.to_parquet(payloads)),
+            async_kinesis=None,
+            limit=cpu_us(len(payloads), lambda: _duckdb(source, target)),
+        )
+
+
+def consume(payloads: Sequence[bytes], endpoint: str) -> Row:
+    """A stream on the local cloud → Parquet bytes, network included; async-kinesis ends at the payloads."""
+    count = len(payloads)
+    return Row(
+        name="consume",
+        unit=UNIT,
+        headrace=cpu_us_async(count, lambda: peers.consume_headrace(count), repeats=3),
+        per_record=cpu_us(count, lambda: peers.consume_per_record(count), repeats=3),
+        async_kinesis=cpu_us_async(count, lambda: peers.consume_async_kinesis(count, endpoint), repeats=3),
+        limit=None,
+    )
+
+
+def poll_to_put(payloads: Sequence[bytes], endpoint: str) -> Row:
+    """A page of the web traffic API → PutRecords body. Limit: JSON there and back, nothing checked."""
+    count = PAGE_EVENTS
+    page = b'{"events":[' + b",".join(payloads[:count]) + b'],"next_cursor":"1"}'
+    model = botocore.session.get_session().get_service_model("kinesis").operation_model("PutRecords")
+    serializer = botocore.serialize.create_serializer("json")
+    events = [msgspec.json.decode(payload) for payload in payloads]
+
+    def boto3_way() -> object:
+        entries = per_record.page_to_entries(page)
+        return serializer.serialize_to_request({"StreamName": "bench", "Records": entries}, model)
+
+    return Row(
+        name="poll_to_put",
+        unit=UNIT,
+        headrace=cpu_us(count, lambda: page_to_body(page), repeats=40),
+        per_record=cpu_us(count, boto3_way, repeats=40),
+        async_kinesis=cpu_us_async(len(events), lambda: peers.put_async_kinesis(events, endpoint), repeats=3),
+        limit=cpu_us(count, lambda: _json_there_and_back(page), repeats=40),
+    )
+
+
+def main() -> None:
+    """Run every row, print the table, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=50_000, help="events in memory (default %(default)s)")
+    parser.add_argument("--streamed", type=int, default=10_000, help="events on the local stream (default %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the figures go (default bench/results.json)")
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    payloads = make_events(arguments.events)
+    size = sum(map(len, payloads)) / len(payloads)
+    with console.status("decoding …"):
+        rows = [wire_decode(payloads[:10_000])]
+    with console.status("transforming …"):
+        rows.append(transform(payloads))
+    with (
+        console.status("streaming through the local cloud …"),
+        peers.local_stream(payloads[: arguments.streamed]) as url,
+    ):
+        rows.append(consume(payloads[: arguments.streamed], url))
+        rows.append(poll_to_put(payloads[: arguments.streamed], url))
+    arguments.output.write_text(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+    Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
+
+
+def _table(rows: Sequence[Row], caption: str) -> Table:
+    table = Table(title=UNIT, caption=caption)
+    table.add_column("what")
+    for name in ("Headrace", "per record", "async-kinesis", "limit"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        others = [_beside(value, row.headrace) for value in (row.per_record, row.async_kinesis, row.limit)]
+        table.add_row(row.name, f"{row.headrace:.2f}", *others)
+    return table
+
+
+def _beside(value: float | None, ours: float) -> str:
+    return "–" if value is None else f"{value:.2f} (×{value / ours:.1f})"
+
+
+def _get_records_body(payloads: Sequence[bytes]) -> bytes:
+    records = [
+        {
+            "Data": base64.b64encode(payload).decode(),
+            "PartitionKey": str(n),
+            "SequenceNumber": f"{49_600_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000 + n}",
+            "ApproximateArrivalTimestamp": 1_775_721_600.123 + n,
+        }
+        for n, payload in enumerate(payloads)
+    ]
+    return json.dumps({"Records": records, "NextShardIterator": "next", "MillisBehindLatest": 0}).encode()
+
+
+def _json_there_and_back(page: bytes) -> list[bytes]:
+    return [base64.b64encode(msgspec.json.encode(event)) for event in msgspec.json.decode(page)["events"]]
+
+
+def _duckdb(source: Path, target: Path) -> None:
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute(
+            f"COPY (SELECT * FROM read_json('{source}', format = 'newline_delimited')) "  # noqa: S608 - our own paths
+            f"TO '{target}' (FORMAT parquet, COMPRESSION snappy)"
+        )
+
+
+if __name__ == "__main__":
+    main()

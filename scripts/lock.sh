@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Compiles pyproject.toml into requirements/*.txt: one lock for development, one for each image. Usage: lock.sh path/to/uv [option of
+# uv pip compile, such as --upgrade]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=$1
+options=("${@:2}")
+export UV_PYTHON_DOWNLOADS=never
+
+compile() { # OUTPUT, then what to compile
+  local output=$1
+  shift
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "${options[@]}" "$@" --output-file "requirements/$output.txt"
+}
+
+compile dev pyproject.toml --extra local --group test --group check --group bench
+# An image gets what development got: the same versions, fewer of them.
+for service in api-consumer transformer partitioner stats-api; do
+  compile "$service" pyproject.toml --extra "$service" --constraint requirements/dev.txt
+done
+echo 'uv>=0.9' | compile uv -
