@@ -109,7 +109,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=50_000, help="events in memory (default %(default)s)")
     parser.add_argument("--streamed", type=int, default=10_000, help="events on the local stream (default %(default)s)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the figures go (default bench/results.json)")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="where the figures go"
+    )
     arguments = parser.parse_args()
     console = Console(stderr=True)
     payloads = make_events(arguments.events)

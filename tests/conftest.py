@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
+import botocore.session
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -63,3 +64,34 @@ def aws_environment(ministack_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return ministack_url
+
+
+@pytest.fixture(scope="session")
+def athena_url(ministack_url: str) -> Iterator[str]:
+    """The local Athena endpoint over the emulator, with the workgroup `headrace`; one process for the whole session."""
+    port = free_port()
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HEADRACE_"))},
+        **CREDENTIALS,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": ministack_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "deploy.local.athena", "--port", str(port)], env=environ)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for_http(f"{url}/health", process)
+        session = botocore.session.Session()
+        session.set_credentials(*CREDENTIALS.values())
+        session.create_client("athena", "us-east-1", endpoint_url=url).create_work_group(Name="headrace")
+        yield url
+    finally:
+        process.kill()  # its state is in the emulator
+        process.wait()
+
+
+@pytest.fixture
+def athena_environment(aws_environment: str, athena_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `aws_environment`, with Athena answered by the local endpoint."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", athena_url)
+    return athena_url

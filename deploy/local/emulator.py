@@ -7,11 +7,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import aiohttp
+
+from deploy.local import child
+from headrace.errors import UnavailableError
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 60.0
@@ -43,12 +45,16 @@ def environment(port: int, data: Path | None = None) -> dict[str, str]:
 
 
 class Emulator:
-    """One MiniStack process. `start`, then `url`; `stop` saves what it holds under `data`."""
+    """One MiniStack process. `start`, then `url`; `stop` saves what it holds under `data`.
 
-    def __init__(self, port: int, data: Path | None = None) -> None:
+    `lock`: an open file that locks `data`, inherited so that the folder stays locked until all is saved.
+    """
+
+    def __init__(self, port: int, data: Path | None = None, lock: int | None = None) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._data = data
+        self._lock = lock
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -57,22 +63,25 @@ class Emulator:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start and wait until it answers. Raises `RuntimeError` with its last words when it does not."""
+        """Start and wait until it answers. Raises `UnavailableError` when it does not."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ministack",
+            *child.command("ministack", when_orphaned=signal.SIGTERM),
             env={**os.environ, **environment(self.port, self._data)},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=None if self._data is None else self._log(),
+            pass_fds=() if self._lock is None else (self._lock,),
             start_new_session=True,  # a Ctrl-C on the terminal must reach it last, from us
         )  # fmt: skip
         deadline = time.monotonic() + READY_SECONDS
         async with aiohttp.ClientSession() as http:
             while not await self._answers(http):
                 if self._process.returncode is not None:
-                    raise RuntimeError(f"the local cloud ended with status {self._process.returncode} while starting")
+                    raise UnavailableError(
+                        f"the local cloud ended with status {self._process.returncode} while starting"
+                    )
                 if time.monotonic() > deadline:
                     await self.stop()
-                    raise RuntimeError(f"the local cloud did not answer within {READY_SECONDS:.0f} s")
+                    raise UnavailableError(f"the local cloud did not answer within {READY_SECONDS:.0f} s")
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
@@ -86,6 +95,11 @@ class Emulator:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once: what was not saved is lost."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
         """The exit status, once it ended by itself."""

@@ -114,7 +114,7 @@ async def _run(name: str, settings: Settings, main: Main) -> int:
         logger.error("service.misconfigured", problems=list(error.problems))  # noqa: TRY400 - no trace: the problem is told
         return 2
     except HeadraceError as error:
-        logger.exception("service.failed", error=str(error))
+        logger.error("service.failed", kind=type(error).__name__, error=str(error))  # noqa: TRY400 - so is this
         return 1
     finally:
         probe.cancel()

@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     cors_origins: Words = _env(
         "HEADRACE_CORS_ORIGINS", default=[], about="Origins a browser may call from; empty: none"
     )
+    trusted_proxies: Annotated[int, Field(ge=0)] = _env(
+        "HEADRACE_TRUSTED_PROXIES", default=0, about="Our own proxies in front, each adding to X-Forwarded-For"
+    )
 
     # Notifications
     failed_records_topic: str = _env("FAILED_RECORDS_SNS_ARN", default="", about="Digests of what the poller rejects")

@@ -38,9 +38,7 @@ async def main(context: Context) -> None:
         enricher = Enricher(settings.geoip_db)
         key = settings.anonymous_key.get_secret_value().encode()
         policy = BatchPolicy.of(settings)
-        planner = Planner(
-            Transformer(Policy.of(settings), enricher, anonymous_key=key), policy, lineage=origin, table=settings.table
-        )
+        planner = Planner(Transformer(Policy.of(settings), enricher, anonymous_key=key), policy, lineage=origin)
         delivery = Delivery(store, counters, leases, lineage=origin, metrics=metrics, clock=clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:

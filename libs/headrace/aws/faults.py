@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from aiohttp import ClientError as HttpError
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 
 from headrace.errors import (
     AccessError,
@@ -64,5 +70,7 @@ def aws_errors() -> Iterator[None]:
         raise classify(str(details.get("Code", "")), status, str(details.get("Message", ""))) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise AccessError(str(error)) from error
+    except ParamValidationError as error:
+        raise RequestError(str(error)) from error
     except (BotoCoreError, HttpError, TimeoutError, OSError) as error:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error

@@ -57,11 +57,10 @@ class BatchPlan:
 class Planner:
     """Plans the batches of one shard."""
 
-    def __init__(self, transformer: Transformer, policy: BatchPolicy, *, lineage: str, table: str) -> None:
+    def __init__(self, transformer: Transformer, policy: BatchPolicy, *, lineage: str) -> None:
         self._transformer = transformer
         self._policy = policy
         self._lineage = lineage
-        self._table = table
 
     def plan(
         self,
@@ -117,7 +116,7 @@ class Planner:
     def _event_objects(self, transformed: Transformed, lease: Lease) -> list[PlannedObject]:
         return [
             PlannedObject(
-                key=event_object(partition, self._lineage, lease.shard_id, lease.batch_no, n, self._table),
+                key=event_object(partition, self._lineage, lease.shard_id, lease.batch_no, n),
                 body=parquet.encode(rows),
                 rows=rows.num_rows,
             )

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
@@ -42,28 +42,33 @@ class HourPartition:
         """The partition of the `hours`-th hour since 1970 UTC. Raises `ValueError` outside the years 1 to 9999."""
         try:
             moment = datetime.fromtimestamp(hours * 3600, UTC)
-        except (OverflowError, OSError) as error:
+        except (OverflowError, OSError, ValueError) as error:
             raise ValueError(f"hour {hours} is outside the calendar") from error
         return cls(f"{moment.year:04}", f"{moment.month:02}", f"{moment.day:02}", f"{moment.hour:02}")
 
 
 _EVENT_KEY = re.compile(
-    r"year=(?P<year>\d{4})/month=(?P<month>0[1-9]|1[0-2])/day=(?P<day>0[1-9]|[12]\d|3[01])/hour=(?P<hour>[01]\d|2[0-3])/[^/]+"
+    r"events/year=(?P<year>\d{4})/month=(?P<month>0[1-9]|1[0-2])/day=(?P<day>0[1-9]|[12]\d|3[01])/hour=(?P<hour>[01]\d|2[0-3])/[^/]+",
+    re.ASCII,
 )
 
 
-def event_object(
-    partition: HourPartition, lineage: str, shard_id: str, batch_no: int, n: int, table: str = EVENTS
-) -> str:
+def event_object(partition: HourPartition, lineage: str, shard_id: str, batch_no: int, n: int) -> str:
     """`events/year=…/hour=…/{lineage}-{shard}-{batch_no}-{n}.parquet`."""
-    return f"{table}/{partition.path}/{lineage}-{shard_id}-{batch_no:010}-{n}.parquet"
+    return f"{EVENTS}/{partition.path}/{lineage}-{shard_id}-{batch_no:010}-{n}.parquet"
 
 
-def partition_of(key: str, table: str = EVENTS) -> HourPartition | None:
-    """The partition an object belongs to, or None when the key is not one of the table's."""
-    prefix = f"{table}/"
-    match = _EVENT_KEY.fullmatch(key.removeprefix(prefix)) if key.startswith(prefix) else None
-    return HourPartition(*match.group("year", "month", "day", "hour")) if match else None
+def partition_of(key: str) -> HourPartition | None:
+    """The partition an object of `events` belongs to, or None when its key is not one of those that we write."""
+    match = _EVENT_KEY.fullmatch(key)
+    if match is None:
+        return None
+    year, month, day, hour = match.group("year", "month", "day", "hour")
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:  # 31 February
+        return None
+    return HourPartition(year, month, day, hour)
 
 
 def quarantine_object(prefix: Quarantine, at: float, name: str) -> str:

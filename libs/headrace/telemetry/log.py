@@ -10,6 +10,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
+import stamina
+import stamina.instrumentation
 import structlog
 
 FIELD_LIMIT = 500
@@ -40,6 +42,8 @@ def configure(service: str, *, level: str = "INFO", style: Literal["auto", "json
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
+    stamina.instrumentation.set_on_retry_hooks([_log_retry])
+    stamina.instrumentation.set_on_retry_hooks([])  # who retries logs it, with what it means there
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 
@@ -59,6 +63,12 @@ def _cap_fields(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
             clean = _CONTROL.sub(" ", value)
             event[key] = clean if len(clean) <= FIELD_LIMIT else clean[:FIELD_LIMIT] + "…"
     return event
+
+
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    get_logger().warning(
+        "call.repeated", attempt=details.retry_num, wait_seconds=details.wait_for, error=str(details.caused_by)
+    )
 
 
 class _ToStructlog(logging.Handler):

@@ -68,7 +68,7 @@ class World:
         delivery = Delivery(
             store or self.store, self.counters, self.leases, lineage="l", metrics=self.metrics, clock=self.clock
         )
-        planner = Planner(transformer, self.policy, lineage="l", table="events")
+        planner = Planner(transformer, self.policy, lineage="l")
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(

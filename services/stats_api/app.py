@@ -1,0 +1,141 @@
+"""Wiring of the stats API."""
+
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from headrace.aws.dynamodb import request
+from headrace.aws.session import AwsSession
+from headrace.clock import Clock
+from headrace.counters.dynamodb import DynamoCounterReader
+from headrace.counters.ports import CounterReader
+from headrace.events.parse import Policy
+from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.ports import LeaseStore
+from headrace.runtime import Context
+from headrace.settings import Settings
+from headrace.stream.connect import open_producer, open_reader
+from headrace.stream.ports import Producer, StreamReader
+from headrace.telemetry.health import Health
+from headrace.telemetry.metrics import Metrics
+from services.stats_api import problems
+from services.stats_api.cache import ResponseCache
+from services.stats_api.collecting import collecting_routes
+from services.stats_api.collector import Collector
+from services.stats_api.freshness import Freshness
+from services.stats_api.keys import Guard, KeyRing
+from services.stats_api.metering import Metering
+from services.stats_api.reading import PREFIXES, reading_routes
+from services.stats_api.server import listen, serve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The ports that the API stands on."""
+
+    counters: CounterReader
+    leases: LeaseStore
+    stream: StreamReader
+    producer: Producer
+    settings: Settings
+    metrics: Metrics
+    health: Health
+    clock: Clock
+
+
+async def main(context: Context) -> None:
+    """Serve until asked to stop."""
+    settings = context.settings
+    async with (
+        AwsSession(settings.region) as aws,
+        open_reader(settings, aws, context.metrics, context.clock) as stream,
+        open_producer(settings, aws, context.metrics, context.clock) as producer,
+    ):
+        dynamodb = await aws.client("dynamodb")
+        for table in (settings.counters_table, settings.control_table):
+            context.health.add_check(table, partial(request, dynamodb.describe_table, TableName=table))
+        context.health.add_check("stream", stream.info)
+        app = create_app(
+            Parts(
+                counters=DynamoCounterReader(dynamodb, settings.counters_table),
+                leases=DynamoLeaseStore(dynamodb, settings.control_table),
+                stream=stream,
+                producer=producer,
+                settings=settings,
+                metrics=context.metrics,
+                health=context.health,
+                clock=context.clock,
+            )
+        )
+        listener = listen(settings.host, settings.stats_port)
+        context.health.started()
+        await serve(app, listener, context)
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """The API over these ports: metering → CORS → keys → cache → routes."""
+    settings = parts.settings
+    api_keys = KeyRing((key.get_secret_value() for key in settings.api_keys), setting="HEADRACE_API_KEYS")
+    api = _routes(parts)
+    cached = ResponseCache(api, parts.clock, PREFIXES, vary=None if api_keys.is_open else "X-API-Key, Authorization")
+    app: ASGIApp = Guard(cached, api_keys, PREFIXES)
+    if settings.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "X-API-Key", "Authorization", "If-None-Match"],
+            expose_headers=["ETag"],
+        )
+    return Metering(app, parts.metrics)
+
+
+def _routes(parts: Parts) -> FastAPI:
+    settings = parts.settings
+    api = FastAPI(
+        title="Headrace stats API",
+        version="1",
+        description="Live counts of products and pages, and a door for events.",
+    )
+    problems.install(api)
+    freshness = Freshness(parts.leases, parts.stream, parts.clock)
+    collector = Collector(
+        parts.producer,
+        Policy.of(settings),
+        anonymous_key=settings.anonymous_key.get_secret_value().encode(),
+        metrics=parts.metrics,
+        clock=parts.clock,
+    )
+    api.include_router(reading_routes(parts.counters, freshness, parts.clock))
+    write_keys = KeyRing(settings.write_keys, setting="HEADRACE_WRITE_KEYS")
+    api.include_router(collecting_routes(collector, write_keys, parts.clock, proxies=settings.trusted_proxies))
+    api.include_router(_health_routes(parts.health, parts.metrics))
+    return api
+
+
+def _health_routes(health: Health, metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    def answer(good: bool, content: dict[str, Any]) -> Response:
+        return JSONResponse(content, HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @router.get("/livez", summary="Whether this process works")
+    async def livez() -> Response:
+        return answer(health.alive, {"alive": health.alive})
+
+    @router.get("/readyz", summary="Whether what it depends on answers")
+    async def readyz() -> Response:
+        found = await health.problems()
+        return answer(not found, {"ready": not found, "problems": dict(found)})
+
+    @router.get("/metrics", summary="Prometheus metrics")
+    async def metrics_text() -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router

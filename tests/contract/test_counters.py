@@ -1,0 +1,276 @@
+"""What both sides of the counters promise, held by the memory adapter and by DynamoDB on the emulator."""
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from headrace.aws.session import AwsSession
+from headrace.counters.dynamodb import DynamoCounterReader, DynamoCounterWriter, table_definition
+from headrace.counters.memory import MemoryCounters
+from headrace.counters.ports import (
+    CounterReader,
+    CounterWriter,
+    CountKey,
+    Counts,
+    Deltas,
+    Entity,
+    Metric,
+    TopList,
+    Window,
+)
+
+NOW = 1_775_738_130.0
+"""2026-04-09 12:35:30 UTC."""
+MINUTE = int(NOW // 60)
+HOUR = 60
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class Counters:
+    writer: CounterWriter
+    reader: CounterReader
+    other_writer: CounterWriter
+    """What another process would open on the same table."""
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+async def counters(request: pytest.FixtureRequest) -> AsyncIterator[Counters]:
+    if request.param == "memory":
+        memory = MemoryCounters()
+        yield Counters(memory, memory, memory)
+        return
+    request.getfixturevalue("aws_environment")
+    async with AwsSession("us-east-1") as aws:
+        client = await aws.client("dynamodb")
+        table = f"counters-{uuid.uuid4().hex}"
+        await client.create_table(**table_definition(table))
+        yield Counters(
+            DynamoCounterWriter(client, table),
+            DynamoCounterReader(client, table),
+            DynamoCounterWriter(client, table),
+        )
+
+
+def product(product_id: str, minute: int = MINUTE, **counts: object) -> Deltas:
+    return {CountKey(Entity.PRODUCT, product_id, minute): Counts(**counts)}  # type: ignore[arg-type]
+
+
+async def views(reader: CounterReader, window: Window, now: float = NOW, product_id: str = "p1") -> int:
+    return (await reader.counts(Entity.PRODUCT, product_id, window, now=now)).views
+
+
+def values(top: TopList) -> list[tuple[str, Decimal]]:
+    return [(item.entity_id, item.value) for item in top.items]
+
+
+@pytest.mark.parametrize("window", Window)
+async def test_an_unknown_entity_has_zeros(counters: Counters, window: Window) -> None:
+    assert await counters.reader.counts(Entity.PRODUCT, "nobody", window, now=NOW) == Counts()
+    top = await counters.reader.top(Metric.REVENUE, window, limit=10, now=NOW)
+    assert (list(top.items), top.exact, top.currency) == ([], True, None)
+
+
+@pytest.mark.parametrize("window", Window)
+async def test_every_field_is_counted_in_every_window(counters: Counters, window: Window) -> None:
+    counts = Counts(
+        views=7, add_to_carts=3, purchases=2, quantity=5, revenue={"EUR": Decimal("12.5"), "JPY": Decimal(900)}
+    )
+    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): counts}, now=NOW)
+    assert await counters.reader.counts(Entity.PAGE, "/p", window, now=NOW) == counts
+    assert await counters.reader.counts(Entity.PRODUCT, "/p", window, now=NOW) == Counts()
+
+
+async def test_a_repeated_batch_adds_once(counters: Counters) -> None:
+    batch = product("p1", views=2)
+    await counters.writer.apply("o1", 5, batch, now=NOW)
+    await counters.writer.apply("o1", 5, batch, now=NOW)
+    await counters.other_writer.apply("o1", 5, batch, now=NOW)
+    assert [await views(counters.reader, window) for window in Window] == [2] * len(Window)
+    top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
+    assert values(top) == [("p1", Decimal(2))]
+
+
+async def test_an_older_batch_is_ignored(counters: Counters) -> None:
+    await counters.writer.apply("o1", 5, product("p1", views=2), now=NOW)
+    await counters.other_writer.apply("o1", 4, product("p1", views=100), now=NOW)
+    assert await views(counters.reader, Window.ALL) == 2
+    top = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=5, now=NOW)
+    assert values(top) == [("p1", Decimal(2))]
+
+
+async def test_the_first_batch_may_have_number_zero(counters: Counters) -> None:
+    for _ in range(2):
+        await counters.writer.apply("o1", 0, product("p1", views=1), now=NOW)
+    assert await views(counters.reader, Window.ALL) == 1
+
+
+async def test_a_batch_applied_in_part_is_completed(counters: Counters) -> None:
+    first = product("p1", views=1)
+    await counters.writer.apply("o1", 1, first, now=NOW)
+    whole = {**first, **{key: count for n in range(150) for key, count in product(f"q{n:03}", views=n + 1).items()}}
+    await counters.writer.apply("o1", 1, whole, now=NOW)
+    assert await views(counters.reader, Window.ALL) == 1
+    assert [await views(counters.reader, Window.DAY, product_id=f"q{n:03}") for n in (0, 149)] == [1, 150]
+
+
+async def test_origins_add_up(counters: Counters) -> None:
+    for number in range(6):
+        await counters.writer.apply(f"shard-{number}", 9, product("p1", views=2**number), now=NOW)
+    assert [await views(counters.reader, window) for window in Window] == [63] * len(Window)
+    top = await counters.reader.top(Metric.VIEWS, Window.DAY, limit=5, now=NOW)
+    assert values(top) == [("p1", Decimal(63))]
+
+
+async def test_a_lease_that_goes_away_and_comes_back_loses_nothing(counters: Counters) -> None:
+    for batch_no, writer in enumerate((counters.writer, counters.other_writer, counters.writer), start=1):
+        await writer.apply("o1", batch_no, product("p1", views=1), now=NOW)
+    top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
+    assert values(top) == [("p1", Decimal(3))]
+
+
+@pytest.mark.parametrize(
+    ("window", "age", "counted"),
+    [
+        (Window.HOUR, 59, True),
+        (Window.HOUR, 60, False),
+        (Window.DAY, 12 * HOUR, True),
+        (Window.DAY, 23 * HOUR + 35, True),  # 13:00 the day before
+        (Window.DAY, 23 * HOUR + 36, False),
+        (Window.WEEK, 6 * DAY + 12 * HOUR + 35, True),  # midnight six days before
+        (Window.WEEK, 6 * DAY + 12 * HOUR + 36, False),
+        (Window.MONTH, 29 * DAY + 12 * HOUR + 35, True),
+        (Window.MONTH, 29 * DAY + 12 * HOUR + 36, False),
+        (Window.ALL, 3000 * DAY, True),
+    ],
+)
+async def test_windows_reach_back_by_minute_hour_and_calendar_day(
+    counters: Counters, window: Window, age: int, counted: bool
+) -> None:
+    await counters.writer.apply("o1", 1, product("p1", MINUTE - age, views=4), now=NOW)
+    assert await views(counters.reader, window) == (4 if counted else 0)
+    top = await counters.reader.top(Metric.VIEWS, window, limit=1, now=NOW)
+    assert values(top) == ([("p1", Decimal(4))] if counted else [])
+
+
+async def test_windows_roll_while_time_passes(counters: Counters) -> None:
+    await counters.writer.apply("o1", 1, product("p1", views=1), now=NOW)
+    seen = {
+        after: [await views(counters.reader, window, NOW + after * 60) for window in Window]
+        for after in (59, 60, 23 * HOUR, 24 * HOUR, 7 * DAY, 30 * DAY)
+    }
+    assert seen == {
+        59: [1, 1, 1, 1, 1],
+        60: [0, 1, 1, 1, 1],
+        23 * HOUR: [0, 1, 1, 1, 1],
+        24 * HOUR: [0, 0, 1, 1, 1],
+        7 * DAY: [0, 0, 0, 1, 1],
+        30 * DAY: [0, 0, 0, 0, 1],
+    }
+
+
+async def test_what_lies_ahead_counts_when_its_minute_comes(counters: Counters) -> None:
+    await counters.writer.apply("o1", 1, product("p1", MINUTE + 30, views=1), now=NOW)
+    assert [await views(counters.reader, Window.HOUR, NOW + after * 60) for after in (0, 29, 30, 89, 90)] == [
+        0, 0, 1, 1, 0,
+    ]  # fmt: skip
+
+
+async def test_revenue_is_exact_and_apart_by_currency(counters: Counters) -> None:
+    amounts = [Decimal("0.1"), Decimal("99999999999999.9999"), Decimal("0.0001"), Decimal("-0.2")]
+    for batch_no, amount in enumerate(amounts):
+        batch = product("p1", purchases=1, revenue={"EUR": amount, "USD": Decimal("0.3")})
+        await counters.writer.apply("o1", batch_no, batch, now=NOW)
+    for window in Window:
+        counts = await counters.reader.counts(Entity.PRODUCT, "p1", window, now=NOW)
+        assert counts.revenue == {"EUR": Decimal("99999999999999.9000"), "USD": Decimal("1.2")}
+
+
+async def test_the_top_is_ordered_by_value_then_by_id(counters: Counters) -> None:
+    batch: dict[CountKey, Counts] = {}
+    for product_id, count in {"b": 3, "a": 3, "d": 9, "c": 1, "none": 0}.items():
+        batch |= product(product_id, views=count, add_to_carts=10 - count, purchases=1)
+    await counters.writer.apply("o1", 1, batch, now=NOW)
+    by_views = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=3, now=NOW)
+    assert values(by_views) == [("d", Decimal(9)), ("a", Decimal(3)), ("b", Decimal(3))]
+    by_carts = await counters.reader.top(Metric.ADD_TO_CARTS, Window.HOUR, limit=2, now=NOW)
+    assert values(by_carts) == [("none", Decimal(10)), ("c", Decimal(9))]
+    everything = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=50, now=NOW)
+    assert "none" not in {item.entity_id for item in everything.items}
+    assert everything.exact
+    assert everything.currency is None
+
+
+async def test_pages_are_in_no_top_list(counters: Counters) -> None:
+    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): Counts(views=5)}, now=NOW)
+    assert values(await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)) == []
+
+
+async def test_top_revenue_is_in_one_currency(counters: Counters) -> None:
+    batch = {
+        **product("a", purchases=3, revenue={"EUR": Decimal("5.25")}),
+        **product("b", purchases=1, revenue={"EUR": Decimal(6), "USD": Decimal(1000)}),
+    }
+    await counters.writer.apply("o1", 1, batch, now=NOW)
+    by_default = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW)
+    assert (by_default.currency, values(by_default)) == ("EUR", [("b", Decimal(6)), ("a", Decimal("5.25"))])
+    in_dollars = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW, currency="USD")
+    assert (in_dollars.currency, values(in_dollars)) == ("USD", [("b", Decimal(1000))])
+
+
+async def test_a_list_that_had_to_let_products_go_says_so(counters: Counters) -> None:
+    many: dict[CountKey, Counts] = {}
+    for n in range(501):
+        many |= product(f"p{n:04}", MINUTE - 2 * HOUR, views=1000 - n)
+    await counters.writer.apply("o1", 1, many, now=NOW)
+    day = await counters.reader.top(Metric.VIEWS, Window.DAY, limit=500, now=NOW)
+    assert not day.exact
+    assert values(day)[::499] == [("p0000", Decimal(1000)), ("p0499", Decimal(501))]
+    assert (await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=5, now=NOW)).exact
+
+
+@pytest.mark.parametrize("product_id", ["ü/ö #%\x00", "x" * 5000, "é" * 451])
+async def test_any_text_is_an_id(counters: Counters, product_id: str) -> None:
+    await counters.writer.apply("o1", 1, product(product_id, views=1), now=NOW)
+    assert await views(counters.reader, Window.ALL, product_id=product_id) == 1
+    [(listed, _)] = values(await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW))
+    assert await views(counters.reader, Window.ALL, product_id=listed) == 1
+
+
+async def test_a_prefix_of_an_id_is_another_entity(counters: Counters) -> None:
+    await counters.writer.apply("o1", 1, product("p10", views=1), now=NOW)
+    assert await views(counters.reader, Window.ALL, product_id="p1") == 0
+
+
+class LosesAnswers:
+    """A client whose every write reaches the table and whose first answer to each kind of write is lost."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lost: set[str] = set()
+
+    def __getattr__(self, operation: str) -> Any:
+        async def call(**arguments: Any) -> Any:
+            reply = await getattr(self._client, operation)(**arguments)
+            if operation in {"transact_write_items", "put_item"} and operation not in self._lost:
+                self._lost.add(operation)
+                raise EndpointConnectionError(endpoint_url="gone")
+            return reply
+
+        return call
+
+
+async def test_a_lost_answer_does_not_add_twice(aws_environment: str) -> None:
+    async with AwsSession("us-east-1") as aws:
+        client = await aws.client("dynamodb")
+        table = f"counters-{uuid.uuid4().hex}"
+        await client.create_table(**table_definition(table))
+        await DynamoCounterWriter(LosesAnswers(client), table).apply("o1", 1, product("p1", views=3), now=NOW)
+        reader = DynamoCounterReader(client, table)
+        assert [await views(reader, window) for window in Window] == [3] * len(Window)
+        assert values(await reader.top(Metric.VIEWS, Window.ALL, limit=1, now=NOW)) == [("p1", Decimal(3))]

@@ -1,0 +1,59 @@
+"""What `headrace up` makes in the local cloud before the services start."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from deploy.local.resources import ensure_resources
+from headrace.aws.session import AwsSession
+from headrace.settings import Settings, load
+
+
+@pytest.fixture
+def settings(aws_environment: str) -> Settings:
+    name = uuid4().hex[:8]
+    return load(
+        kinesis_stream_name=f"stream-{name}", bucket=f"bucket-{name}", partition_queue=f"queue-{name}",
+        control_table=f"control-{name}", counters_table=f"counters-{name}", state_table=f"state-{name}",
+    )  # fmt: skip
+
+
+async def messages(aws: AwsSession, settings: Settings) -> list[dict[str, Any]]:
+    sqs = await aws.client("sqs")
+    url = (await sqs.get_queue_url(QueueName=settings.partition_queue))["QueueUrl"]
+    reply = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+    return [msgspec.json.decode(message["Body"]) for message in reply.get("Messages", ())]
+
+
+async def test_everything_is_active_and_a_second_time_changes_nothing(settings: Settings) -> None:
+    async with AwsSession(settings.region) as aws:
+        await ensure_resources(aws, settings, shards=3)
+        kinesis, dynamodb, s3 = [await aws.client(name) for name in ("kinesis", "dynamodb", "s3")]
+        before = await kinesis.describe_stream_summary(StreamName=settings.stream_name)
+        await s3.put_object(Bucket=settings.bucket, Key="kept", Body=b"x")
+
+        await ensure_resources(aws, settings, shards=1)
+
+        after = await kinesis.describe_stream_summary(StreamName=settings.stream_name)
+        assert after["StreamDescriptionSummary"] == before["StreamDescriptionSummary"]
+        assert after["StreamDescriptionSummary"]["OpenShardCount"] == 3
+        for table in (settings.control_table, settings.counters_table, settings.state_table):
+            assert (await dynamodb.describe_table(TableName=table))["Table"]["TableStatus"] == "ACTIVE"
+        assert (await s3.head_object(Bucket=settings.bucket, Key="kept"))["ContentLength"] == 1
+
+
+async def test_new_objects_of_the_table_are_announced_and_no_others(settings: Settings) -> None:
+    async with AwsSession(settings.region) as aws:
+        await ensure_resources(aws, settings)
+        s3 = await aws.client("s3")
+        for key in ("failed_records/x.jsonl.gz", "events/year=2026/x.parquet"):
+            await s3.put_object(Bucket=settings.bucket, Key=key, Body=b"x")
+        keys: list[str] = []
+        async with asyncio.timeout(10):
+            while not keys:
+                found = await messages(aws, settings)
+                keys += [record["s3"]["object"]["key"] for body in found for record in body.get("Records", ())]
+    assert [key.replace("%3D", "=") for key in keys] == ["events/year=2026/x.parquet"]

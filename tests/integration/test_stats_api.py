@@ -1,0 +1,115 @@
+"""The service as a process against the emulator: counts out, events in, a clean end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.local.resources import ensure_resources
+from headrace.aws.session import AwsSession
+from headrace.clock import SystemClock
+from headrace.counters.dynamodb import DynamoCounterWriter
+from headrace.counters.ports import CountKey, Counts, Entity
+from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.model import Lease, Ledger, lease_key
+from headrace.settings import Settings, load
+from headrace.stream.connect import open_reader
+from headrace.stream.ports import TrimHorizon
+from headrace.telemetry.metrics import Metrics
+from tests.conftest import free_port, wait_for_http
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def settings(aws_environment: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Fresh resources, told to this process and its children by the environment."""
+    name = uuid.uuid4().hex[:12]
+    for variable, value in {
+        "KINESIS_STREAM_NAME": f"events-{name}",
+        "S3_BUCKET": f"data-{name}",
+        "HEADRACE_CONTROL_TABLE": f"control-{name}",
+        "HEADRACE_COUNTERS_TABLE": f"counters-{name}",
+        "HEADRACE_STATE_TABLE": f"state-{name}",
+        "HEADRACE_PARTITION_QUEUE": f"partitions-{name}",
+        "HEADRACE_STATS_PORT": str(free_port()),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    settings = load()
+    async with AwsSession(settings.region) as aws:
+        await ensure_resources(aws, settings, shards=1)
+    return settings
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", "services.stats_api"], cwd=ROOT, env=dict(os.environ))
+    try:
+        wait_for_http(f"http://127.0.0.1:{settings.stats_port}/readyz", process)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_deployed_api_counts_collects_and_ends_cleanly(
+    settings: Settings, service: subprocess.Popen[bytes]
+) -> None:
+    clock, metrics = SystemClock(), Metrics()
+    now = clock.now()
+    async with (
+        AwsSession(settings.region) as aws,
+        open_reader(settings, aws, metrics, clock) as stream,
+        aiohttp.ClientSession(f"http://127.0.0.1:{settings.stats_port}") as http,
+    ):
+        dynamodb = await aws.client("dynamodb")
+        [shard] = await stream.shards()
+        leases = DynamoLeaseStore(dynamodb, settings.control_table)
+        row = Lease(key=lease_key(await stream.info(), shard.shard_id))
+        await leases.create([row])
+        held = await leases.take(row, "worker")
+        await leases.commit(held, checkpoint="1", ledger=Ledger(), complete_through=now, caught_up_at=None)
+        deltas = {CountKey(Entity.PRODUCT, "p1", int(now // 60)): Counts(views=5)}
+        await DynamoCounterWriter(dynamodb, settings.counters_table).apply("o1", 1, deltas, now=now)
+
+        async with http.get("/v1/products/p1/stats") as response:
+            body = await response.json()
+            assert (response.status, body["views"]) == (200, 5)
+            assert body["complete_through"].endswith("Z")
+        async with http.get("/v1/products/top") as response:
+            assert (await response.json())["items"] == [{"product_id": "p1", "value": 5}]
+
+        event = {"event_type": "page_view", "session_id": "s1", "timestamp": now}
+        async with http.post("/v1/collect", json=[event, {}]) as response:
+            assert response.status == 202
+            assert await response.json() == {"accepted": 1, "rejected": [{"index": 1, "reason": "missing_field"}]}
+        page = await stream.open(shard.shard_id, TrimHorizon()).read()
+        assert [json.loads(record.data)["session_id"] for record in page.records] == ["s1"]
+
+        service.send_signal(signal.SIGTERM)  # with our connections still open
+        assert await asyncio.to_thread(service.wait, 10) == 0
+
+
+def test_the_image_needs_no_arrow() -> None:
+    probe = (
+        "import sys, services.stats_api.app; sys.exit(any(m in sys.modules for m in ('pyarrow', 'duckdb', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_port_that_is_taken_is_a_configuration_problem(aws_environment: str, ministack_url: str) -> None:
+    taken = ministack_url.rsplit(":", 1)[1]
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.stats_api"],
+        cwd=ROOT, env={**os.environ, "HEADRACE_STATS_PORT": taken}, capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert b"HEADRACE_STATS_PORT" in ended.stderr
