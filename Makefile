@@ -7,7 +7,7 @@ UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-data bench lock clean
+.PHONY: help env up test check test-data bench docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test-data: env ## The real files of ../shared/data, end to end
 
 bench: env ## CPU per event beside peers; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
+
+docs: env ## Write the parts of docs/ that follow from the code
+	@$(BIN)/python scripts/generate_docs.py
 
 lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)

@@ -1,4 +1,4 @@
-"""Seeded events of about 500 bytes, as a shop sends them."""
+"""Seeded events of about 500 bytes, as a producer of ours puts a shop's traffic on the stream."""
 
 import random
 
@@ -33,5 +33,6 @@ def _event(rng: random.Random, timestamp: int) -> dict[str, object]:
         "user_agent": AGENT.format(rng.randrange(90, 140)),
         "ip": f"198.51.100.{rng.randrange(256)}",
         "country": rng.choice(("DE", "FR", "IT", "PL")),
-        "city": "Springfield",
+        "ingest_time": timestamp + 250,
+        "schema_version": 1,
     }

@@ -13,7 +13,8 @@ from rich.console import Console
 from cli import ports
 from cli.folder import Cloud, DataFolder
 from cli.logview import LogView
-from cli.supervisor import Program, Stage, Supervisor
+from cli.program import Program, Stage
+from cli.supervisor import Supervisor
 from deploy.local.emulator import CREDENTIALS, Emulator
 from headrace.errors import ConflictError, NotFoundError
 from headrace.settings import load

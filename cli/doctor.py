@@ -220,7 +220,11 @@ def _cloud_checks(settings: Settings, aws: AwsSession) -> list[Check]:
 
 def _print(settings: Sequence[Setting], findings: Sequence[Finding]) -> None:
     console = Console()
-    table = Table("Setting", "Value", "From", "", header_style="bold", box=None)
+    table = Table(header_style="bold", box=None)
+    table.add_column("Setting", no_wrap=True)
+    table.add_column("Value", overflow="fold")
+    table.add_column("From", no_wrap=True)
+    table.add_column()
     for row in settings:
         style = "bold" if row.source == "env" else "dim"
         table.add_row(row.name, row.value, row.source, row.about, style=style)

@@ -69,7 +69,7 @@ def render(line: str) -> Text:
         text.append(f"{level} ", style=style)
     text.append(str(event["event"]), style=style or "bold")
     for name, value in event.items():
-        if name not in _HIDDEN:
+        if name not in _HIDDEN and value != "":
             text.append(f" {name}=", style="dim").append(_value(value))
     if exception := event.get("exception"):
         text.append(f"\n{exception}", style="dim")

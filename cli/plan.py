@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli import ports
-from cli.supervisor import Program, Stage
+from cli.program import Program, Stage
 from headrace.errors import ConfigError
 
 FILE_SUFFIXES = (".jsonl", ".json", ".csv")

@@ -7,66 +7,27 @@ stopped ──start──▶ running ──ends by itself──▶ waiting ─�
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import aiohttp
 
 from cli.logview import LogView
+from cli.program import Program, RestartPolicy
 from deploy.local import child
 from headrace.clock import Clock, SystemClock
 from headrace.errors import ConfigError, HeadraceError
 
 LINE_BYTES = 1 << 16
+LAST_LINES = 20
+"""Kept of each process, to tell what was wrong with it."""
 PROBE_SECONDS = 0.1
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=6)
 """A service gives each of its own checks 5 s."""
 CONFIGURATION = 2
 """The exit status of a service whose configuration is wrong."""
-
-
-class Stage(IntEnum):
-    """Who stops when: sources first, so that what they have put is still carried through."""
-
-    SOURCE = 0
-    TRANSFORM = 1
-    SERVE = 2
-    QUERY = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """One process to keep running."""
-
-    name: str
-    module: str
-    args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    """The whole environment, not an addition to ours."""
-    ready_url: str
-    """Answers 200 once the process is ready."""
-    stage: Stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPolicy:
-    """When a process that ended is started again."""
-
-    first_seconds: float = 0.5
-    most_seconds: float = 10.0
-    stable_seconds: float = 30.0
-    """Having run so long, an end counts as the first in a row."""
-    give_up_after: int = 5
-    """Ends in a row of a process that never was ready."""
-    forgiving: bool = True
-    """Never give up one that was ready once."""
-
-    def delay(self, ends: int) -> float:
-        """Seconds to wait after the `ends`-th end in a row, doubling."""
-        return float(min(self.most_seconds, self.first_seconds * 2 ** min(ends - 1, 16)))
 
 
 class ServiceFailedError(HeadraceError):
@@ -81,7 +42,7 @@ class _Child:
         self.process: asyncio.subprocess.Process | None = None
         self.stopping = asyncio.Event()
         self.was_ready = False
-        self.last_lines: deque[str] = deque(maxlen=3)
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
 
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -173,12 +134,12 @@ class Supervisor:
             started = self._clock.monotonic()
             status = await self._run(kept)
             if kept.stopping.is_set():
-                if status not in (0, -signal.SIGKILL):
+                if status not in (0, -signal.SIGTERM, -signal.SIGKILL):
                     self._view.say(program.name, f"{_ending(status)} while stopping", level="warning")
                 return
             if status == CONFIGURATION:
-                said = kept.last_lines
-                self._fail(ConfigError([f"{program.name}: {line}" for line in said] or [f"{program.name}: see above"]))
+                problems = problems_in(kept.last_lines) or ["see above"]
+                self._fail(ConfigError([f"{program.name}: {problem}" for problem in problems]))
                 return
             ends = 1 if self._clock.monotonic() - started >= self._policy.stable_seconds else ends + 1
             hopeless = not (kept.was_ready and self._policy.forgiving)
@@ -206,7 +167,7 @@ class Supervisor:
             kept.send(signal.SIGTERM)
         assert process.stdout is not None
         async for line in _lines(process.stdout):
-            kept.last_lines.append(line.decode("utf-8", "replace").strip())
+            kept.last_lines.append(line.decode("utf-8", "replace"))
             self._view.line(program.name, line)
         return await process.wait()
 
@@ -221,6 +182,20 @@ class Supervisor:
     def _fail(self, error: HeadraceError) -> None:
         if not self._failure.done():
             self._failure.set_result(error)
+
+
+def problems_in(lines: Iterable[str]) -> list[str]:
+    """What a service says about its configuration, before its log is set up (indented lines) or after."""
+    problems: list[str] = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            problems += [line.strip()] if line.startswith("  ") else []
+            continue
+        if isinstance(event, dict) and event.get("event") == "service.misconfigured":
+            problems += map(str, event.get("problems", ()))
+    return problems
 
 
 def _ending(status: int) -> str:

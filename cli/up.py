@@ -19,9 +19,10 @@ from cli.cloud import DEFAULT_DATA, athena_program, environment, local_environme
 from cli.drained import AwsObserver, Observer, Totals, wait_drained
 from cli.folder import Cloud, DataFolder
 from cli.logview import LogView
-from cli.supervisor import RestartPolicy, Supervisor
+from cli.program import RestartPolicy
+from cli.supervisor import Supervisor
 from deploy.local.emulator import Emulator
-from deploy.local.resources import ensure_resources
+from deploy.local.resources import ensure_resources, ensure_workgroup
 from headrace.aws.session import AwsSession
 from headrace.clock import SystemClock
 from headrace.errors import ConfigError, HeadraceError, UnavailableError
@@ -104,7 +105,8 @@ class _Up:
         self._started = time.monotonic()
         self._console = Console(stderr=True)
         self._view = LogView(self._console, raw=settings.log_format == "json")
-        self._view.introduce(ME)
+        for name in (ME, *plan.process_names(options)):
+            self._view.introduce(name)
         self._emulator = Emulator(chosen[ports.AWS], folder.path, lock)
         self._supervisor = Supervisor(self._view, policy=RestartPolicy(forgiving=not options.until_drained))
         self._cloud = Cloud(
@@ -126,11 +128,12 @@ class _Up:
         if summary is None:
             if self._options.until_drained:
                 raise HeadraceError("interrupted before everything was in the table")
-            return 0
+            return 1 if interrupts.count > 1 else 0
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
         return 0
 
     async def _work(self) -> dict[str, Any] | None:
+        self._view.say(ME, f"starting the local cloud on {self._options.data}")
         env = plan.service_environment(os.environ, self._folder.anonymous_key())
         self._supervisor.start([athena_program(self._chosen[ports.ATHENA], env)])
         if self._options.simulated:
@@ -140,9 +143,10 @@ class _Up:
 
     async def _serve(self, env: dict[str, str]) -> dict[str, Any] | None:
         options, chosen = self._options, self._chosen
-        await self._supervisor.wait_ready([ports.ATHENA], READY_SECONDS)
         async with AwsSession(self._settings.region) as aws:
             await ensure_resources(aws, self._settings, shards=options.shards)
+            await self._supervisor.wait_ready([ports.ATHENA], READY_SECONDS)
+            await ensure_workgroup(aws, self._settings)
             observer = AwsObserver(aws, self._settings)
             before = (await observer.observe()).totals
             self._supervisor.start(plan.plan_services(options, chosen, env))
@@ -150,9 +154,10 @@ class _Up:
             await self._supervisor.wait_ready([name for name in chosen if name != ports.AWS], READY_SECONDS)
             self._folder.announce(msgspec.structs.replace(self._cloud, pids=self._supervisor.pids))
             seconds = time.monotonic() - self._started
-            welcome.show(self._console, self._cloud, options.data, DEFAULT_DATA, seconds)
             if not options.until_drained:
+                welcome.show(self._console, self._cloud, options.data, DEFAULT_DATA, seconds)
                 await asyncio.get_running_loop().create_future()  # until interrupted
+            self._view.say(ME, f"ready after {seconds:.1f} s, reading to the end")
             after = await self._drained(observer, before)
             return {**asdict(after.since(before)), "seconds": round(time.monotonic() - self._started, 3)}
 
@@ -203,7 +208,8 @@ class _Interrupts:
 
     def __init__(self, on_interrupt: Callable[[int], None]) -> None:
         self._on_interrupt = on_interrupt
-        self._count = 0
+        self.count = 0
+        """How often so far."""
         self._first = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupted)
@@ -213,9 +219,9 @@ class _Interrupts:
         await self._first.wait()
 
     def _interrupted(self) -> None:
-        self._count += 1
+        self.count += 1
         self._first.set()
-        self._on_interrupt(self._count)
+        self._on_interrupt(self.count)
 
 
 async def _first(*runs: Coroutine[Any, Any, T]) -> T:

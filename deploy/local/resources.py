@@ -36,7 +36,15 @@ async def ensure_resources(aws: AwsSession, settings: Settings, *, shards: int =
         for definition in tables:
             group.create_task(_ensure_table(dynamodb, definition, clock))
         group.create_task(_ensure_bucket(await aws.client("s3"), await aws.client("sqs"), settings))
-        group.create_task(_ensure_workgroup(await aws.client("athena"), settings))
+
+
+async def ensure_workgroup(aws: AwsSession, settings: Settings) -> None:
+    """Create the Athena workgroup when it is missing. Wants the Athena endpoint, which the rest does without."""
+    athena = await aws.client("athena")
+    there = await _call(athena.list_work_groups)
+    if settings.workgroup not in {group["Name"] for group in there["WorkGroups"]}:
+        output = {"ResultConfiguration": {"OutputLocation": settings.athena_output_url}}
+        await _call(athena.create_work_group, Name=settings.workgroup, Configuration=output)
 
 
 async def _ensure_stream(client: Any, name: str, shards: int, clock: Clock) -> None:
@@ -91,13 +99,6 @@ async def _ensure_bucket(s3: Any, sqs: Any, settings: Settings) -> None:
         Bucket=settings.bucket,
         NotificationConfiguration=notification(attributes["Attributes"]["QueueArn"]),
     )
-
-
-async def _ensure_workgroup(client: Any, settings: Settings) -> None:
-    there = await _call(client.list_work_groups)
-    if settings.workgroup not in {group["Name"] for group in there["WorkGroups"]}:
-        output = {"ResultConfiguration": {"OutputLocation": settings.athena_output_url}}
-        await _call(client.create_work_group, Name=settings.workgroup, Configuration=output)
 
 
 def notification(queue_arn: str) -> dict[str, Any]:

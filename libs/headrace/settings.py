@@ -119,7 +119,6 @@ class Settings(BaseSettings):
 
     # Serving
     stats_port: Port = _env("HEADRACE_STATS_PORT", default=8080, about="Stats API")
-    dashboard_port: Port = _env("HEADRACE_DASHBOARD_PORT", default=8081, about="Dashboard")
     metrics_port: Port | None = _env("HEADRACE_METRICS_PORT", default=None, about="/metrics /livez /readyz")
     host: str = _env("HEADRACE_HOST", default="127.0.0.1", about="Address to listen on (0.0.0.0 in containers)")
     api_keys: Secrets = _env(
@@ -132,10 +131,6 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[int, Field(ge=0)] = _env(
         "HEADRACE_TRUSTED_PROXIES", default=0, about="Our own proxies in front, each adding to X-Forwarded-For"
     )
-
-    # Notifications
-    failed_records_topic: str = _env("FAILED_RECORDS_SNS_ARN", default="", about="Digests of what the poller rejects")
-    dead_letter_topic: str = _env("SNS_TOPIC_ARN", default="", about="Digests of what the transformer rejects")
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _env(

@@ -25,7 +25,7 @@ def test_a_stack_trace_keeps_its_lines() -> None:
 
 
 def test_nested_values_are_flat_and_readable() -> None:
-    text = render(event(event="x", parts=["a", "b"], counts={"a": 1, "b": 2.5}, ok=True, none=None)).plain
+    text = render(event(event="x", parts=["a", "b"], empty="", counts={"a": 1, "b": 2.5}, ok=True, none=None)).plain
     assert text.endswith("x parts=a, b counts=a=1 b=2.5 ok=true none=null")
 
 

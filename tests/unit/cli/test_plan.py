@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from cli import plan
-from cli.supervisor import Stage
+from cli.program import Stage
 from headrace.errors import ConfigError
 
 CHOSEN = {

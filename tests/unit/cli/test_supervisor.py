@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from cli.logview import LogView
-from cli.supervisor import Program, RestartPolicy, ServiceFailedError, Stage, Supervisor
+from cli.program import Program, RestartPolicy, Stage
+from cli.supervisor import ServiceFailedError, Supervisor, problems_in
 from headrace.errors import ConfigError
 from tests.conftest import free_port
 
@@ -43,7 +44,7 @@ note("started")
 if behaviour == "crash":
     sys.exit(3)
 if behaviour == "misconfigured":
-    print("S3_BUCKET: must not be empty", flush=True)
+    print("service: wrong configuration\\n  S3_BUCKET: must not be empty", flush=True)
     sys.exit(2)
 if behaviour == "finish":
     sys.exit(0)
@@ -202,7 +203,7 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path, make: Make, j
 import asyncio, os, sys
 from rich.console import Console
 from cli.logview import LogView
-from cli.supervisor import Program, Stage, Supervisor
+from cli.supervisor import Program, Stage, Supervisor, problems_in
 
 async def main():
     supervisor = Supervisor(LogView(Console(stderr=True)))
@@ -226,6 +227,15 @@ asyncio.run(main())
     while Path(f"/proc/{child}").exists() and "zombie" not in Path(f"/proc/{child}/status").read_text():
         assert time.monotonic() < deadline, "the child outlived its parent"
         time.sleep(0.02)
+
+
+def test_problems_are_found_in_a_log_line_as_well() -> None:
+    lines = [
+        '{"event": "service.started"}',
+        '{"event": "service.misconfigured", "problems": ["A: wrong", "B: too"]}',
+        "x",
+    ]
+    assert problems_in(lines) == ["A: wrong", "B: too"]
 
 
 @pytest.mark.parametrize(("ends", "seconds"), [(1, 0.5), (2, 1), (3, 2), (5, 8), (6, 10), (500, 10)])

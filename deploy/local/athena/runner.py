@@ -1,0 +1,70 @@
+"""One statement carried out: the catalogue or the engine, and the file in the output location."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pyarrow import fs
+
+from deploy.local.athena.catalog_statements import CatalogStatements
+from deploy.local.athena.engine import Engine
+from deploy.local.athena.errors import QueryFailedError
+from deploy.local.athena.executions import Execution, Outcome
+from deploy.local.athena.results import RowIndex, csv_line, parse_csv, parse_lines, text_of
+from deploy.local.athena.statements import Select
+
+
+class StatementRunner:
+    """`Runner` on the catalogue, the engine and a file system of buckets."""
+
+    def __init__(self, catalog: CatalogStatements, engine: Engine, files: fs.FileSystem) -> None:
+        self._catalog = catalog
+        self._engine = engine
+        self._files = files
+
+    def run(self, execution: Execution) -> Outcome:
+        """See `Runner`."""
+        if isinstance(execution.statement, Select):
+            return self._select(execution, execution.statement)
+        result = self._catalog.run(execution.statement, execution.database)
+        lines = ((line + "\n").encode() for line in result.lines)
+        return Outcome(columns=result.columns, rows=self._write(execution.output, lines), is_csv=False)
+
+    def page(self, execution: Execution, first: int, count: int) -> list[list[str | None]]:
+        """Rows of a result, from its file."""
+        outcome = execution.outcome
+        if outcome is None or first >= len(outcome.rows):
+            return []
+        start, size = outcome.rows.span(first, count)
+        with self._files.open_input_file(_path(execution.output)) as file:
+            data = file.read_at(size, start)
+        return parse_csv(data, len(outcome.columns)) if outcome.is_csv else parse_lines(data)
+
+    def _select(self, execution: Execution, statement: Select) -> Outcome:
+        def on_cursor(interrupt: Callable[[], None]) -> None:
+            execution.interrupt = interrupt
+
+        running = self._engine.start(statement.query, execution.database, on_cursor)
+
+        def lines() -> Iterator[bytes]:
+            yield csv_line(column.name for column in running.columns)
+            for batch in running.batches():
+                yield from (csv_line(map(text_of, row)) for row in batch)
+
+        with running.cursor:
+            rows = self._write(execution.output, lines())
+            execution.bytes_scanned = running.bytes_scanned
+        return Outcome(columns=running.columns, rows=rows, is_csv=True)
+
+    def _write(self, url: str, lines: Iterable[bytes]) -> RowIndex:
+        index = RowIndex()
+        try:
+            with self._files.open_output_stream(_path(url)) as file:
+                for line in lines:
+                    file.write(line)
+                    index.add(line)
+        except OSError as error:
+            raise QueryFailedError(f"Unable to write the result to {url}: {error}") from error
+        return index
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("s3://")

@@ -1,0 +1,98 @@
+"""Writes the parts of docs/ that follow from the code: the module map, the table of settings, the columns of an event.
+
+Usage: python scripts/generate_docs.py [--check]
+"""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import AliasChoices, SecretStr
+
+from headrace.events.schema import COLUMNS
+from headrace.settings import METRICS_PORTS, Settings
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("libs/headrace", "services", "jobs", "cli", "deploy", "bench")
+BEGIN, END = "<!-- written by scripts/generate_docs.py: {} -->\n", "<!-- end: {} -->\n"
+
+
+def modules() -> str:
+    """A heading line per package, a table row per module, in the words of their docstrings."""
+    lines = []
+    for package, files in _packages():
+        lines += [f"**`{package.relative_to(ROOT)}/`** {_first_line(package / '__init__.py')}", ""]
+        if files:
+            lines += ["| module | |", "|---|---|"]
+            lines += [f"| `{file.stem}` | {_first_line(file)} |" for file in files]
+            lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def settings() -> str:
+    """A table row per environment variable."""
+    lines = ["| variable | default | |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        assert isinstance(field.validation_alias, AliasChoices)
+        variables = " or ".join(f"`{choice}`" for choice in field.validation_alias.choices)
+        default = _default(field.default)
+        if name == "metrics_port":
+            default = ", ".join(f"{service} {port}" for service, port in METRICS_PORTS.items())
+        lines.append(f"| {variables} | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def columns() -> str:
+    """A table row per column."""
+    lines = ["| column | type | |", "|---|---|---|"]
+    lines += [f"| `{column.name}` | {column.kind} | {column.about} |" for column in COLUMNS]
+    return "\n".join(lines) + "\n"
+
+
+SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
+    "modules": ("docs/architecture.md", modules),
+    "settings": ("docs/settings.md", settings),
+    "columns": ("docs/events.md", columns),
+}
+
+
+def main() -> int:
+    """Write the pages, or with `--check` say whether they are as they should be."""
+    stale = 0
+    for name, (path, render) in SECTIONS.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        page = (ROOT / path).read_text()
+        head, rest = page.split(begin)
+        wanted = f"{head}{begin}{render()}{end}{rest.split(end)[1]}"
+        if wanted != page:
+            stale += 1
+            if "--check" not in sys.argv[1:]:
+                (ROOT / path).write_text(wanted)
+    return int(stale > 0 and "--check" in sys.argv[1:])
+
+
+def _packages() -> Iterator[tuple[Path, list[Path]]]:
+    for folder in FOLDERS:
+        for init in sorted((ROOT / folder).rglob("__init__.py")):
+            yield (
+                init.parent,
+                sorted(path for path in init.parent.glob("*.py") if path.name not in {"__init__.py", "__main__.py"}),
+            )
+
+
+def _first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    if not text:
+        raise ValueError(f"{path} does not say what it is")
+    return text.splitlines()[0]
+
+
+def _default(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "(secret)"
+    return "" if value in (None, "", []) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
