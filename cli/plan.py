@@ -1,5 +1,6 @@
 """Options of `headrace up` → the processes it runs. Pure: nothing is started or opened here."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def check_options(
     urls = [text for text in source if urlsplit(text).scheme in {"http", "https"}]
     files = [Path(text) for text in source if text not in urls]
     problems = [problem for file in files if (problem := _file_problem(file))]
+    problems += [f"--source {file}: given twice" for file, times in Counter(files).items() if times > 1]
     if stream != "kinesis":
         problems.append("--stream kafka: not there yet; leave it out to use Kinesis")
     if len(urls) > 1 or (urls and files):

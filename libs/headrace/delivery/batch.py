@@ -63,8 +63,9 @@ class Batch:
                 return self.records[:at]
         return self.records[: self._policy.rows]
 
-    def drop(self, count: int, now: float) -> None:
-        """Forget the first `count` records: they are delivered."""
+    def drop(self, count: int) -> None:
+        """Forget the first `count` records: they are delivered. What came with them has waited as long as they have."""
         self.bytes -= sum(len(record.data) for record in self.records[:count])
         del self.records[:count]
-        self._since = now if self.records else None
+        if not self.records:
+            self._since = None

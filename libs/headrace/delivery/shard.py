@@ -140,7 +140,7 @@ class ShardWorker:
             caught_up_at = self._tip_at if last and self._tip_at is not None else self._caught_up_at
             if not await self._deliver(plan, shutdown, caught_up_at=caught_up_at):
                 return
-            self._batch.drop(plan.records, self._clock.monotonic())
+            self._batch.drop(plan.records)
             self._window.remember(plan.event_ids, self._clock.monotonic())
 
     async def _deliver(self, plan: BatchPlan, shutdown: Shutdown, *, caught_up_at: float | None) -> bool:

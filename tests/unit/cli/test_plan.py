@@ -94,6 +94,10 @@ def test_all_wrong_options_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_given_twice_would_be_read_by_two_pollers(day: Path) -> None:
+    assert problems(source=[str(day), str(day)]) == (f"--source {day}: given twice",)
+
+
 @pytest.mark.parametrize("source", [[], ["http://shop.example/events"]])
 def test_an_api_cannot_be_drained(source: list[str]) -> None:
     assert problems(source=source, until_drained=True) == (

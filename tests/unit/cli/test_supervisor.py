@@ -203,7 +203,8 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path, make: Make, j
 import asyncio, os, sys
 from rich.console import Console
 from cli.logview import LogView
-from cli.supervisor import Program, Stage, Supervisor, problems_in
+from cli.program import Program, Stage
+from cli.supervisor import Supervisor
 
 async def main():
     supervisor = Supervisor(LogView(Console(stderr=True)))

@@ -33,7 +33,7 @@ def test_the_head_ends_at_a_whole_record_within_the_limits_and_is_never_empty() 
     batch = Batch(BatchPolicy(rows=3, bytes=100))
     batch.add([record(60), record(40), record(1), record(1)], 0.0)
     assert [len(found.data) for found in batch.head()] == [60, 40]
-    batch.drop(2, 0.0)
+    batch.drop(2)
     assert (len(batch.head()), batch.bytes) == (2, 2)
     batch = Batch(BatchPolicy(rows=3, bytes=100))
     batch.add([record(500), record(1)], 0.0)
@@ -55,3 +55,12 @@ def test_a_window_of_no_time_forgets_at_once() -> None:
     window = DedupWindow(0.0)
     window.remember(["a"], 0.0)
     assert window.repeats(["a"]) == set()
+
+
+def test_what_a_cut_leaves_behind_does_not_wait_anew() -> None:
+    batch = Batch(BatchPolicy(age=10.0))
+    batch.add([record(1), record(1)], 0.0)
+    batch.drop(1)
+    assert batch.due(10.0)
+    batch.drop(1)
+    assert not batch.due(100.0)
