@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BENCH  := .venv-bench
 UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
 
@@ -38,8 +39,13 @@ check: env ## Format, lint, types, import boundaries
 test-data: env ## The real files of ../shared/data, end to end
 	@$(BIN)/pytest tests/data $(ARGS)
 
-bench: env ## CPU per event beside peers; writes bench/results.json
-	@$(BIN)/python -m bench $(ARGS)
+bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json
+	@PYTHONPATH=libs:. $(BENCH)/bin/python -m bench $(ARGS)
+
+$(BENCH)/.installed: $(STAMP) requirements/bench.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(UV) pip sync --quiet --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
+	@touch $@
 
 docs: env ## Write the parts of docs/ that follow from the code
 	@$(BIN)/python scripts/generate_docs.py
@@ -48,5 +54,5 @@ lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
 clean: ## Remove .venv, .headrace and caches
-	rm -rf $(VENV) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

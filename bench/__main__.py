@@ -58,7 +58,7 @@ def wire_decode(payloads: Sequence[bytes], streamed: int, endpoint: str) -> Row:
 
 
 def transform(payloads: list[bytes]) -> Row:
-    """Payloads → validated hourly Parquet bytes. Limit: DuckDB, NDJSON → one Parquet file, columns told beforehand."""
+    """Payloads → validated hourly Parquet bytes. Limit: DuckDB, NDJSON → one Parquet file, nothing checked or derived."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "events.ndjson"), Path(folder, "events.parquet")
         source.write_bytes(b"\n".join(payloads))
@@ -125,8 +125,12 @@ def main() -> None:
             consume(streamed),
             poll_to_put(streamed, url),
         ]
-    arguments.output.write_text(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+    arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
+
+
+def _rounded(row: Row) -> dict[str, object]:
+    return {name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(row).items()}
 
 
 def _table(rows: Sequence[Row], caption: str) -> Table:

@@ -71,8 +71,9 @@ def doctor(
     *,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data folder of the local cloud.")] = DEFAULT_DATA,
     output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
+    everything: Annotated[bool, typer.Option("--all", help="Show settings that have their defaults, too.")] = False,
 ) -> None:
-    """Show the settings and check what they point at; exit status 1 when something is wrong.
+    """Check what the settings point at, and show them; exit status 1 when something is wrong.
 
     Example: [bold]headrace doctor --format json[/bold]
     """
@@ -84,7 +85,7 @@ def doctor(
         rows += [{"kind": "check", **asdict(finding)} for finding in findings]
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
     else:
-        _print(shown, findings)
+        _print(shown, findings, everything=everything)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -218,23 +219,23 @@ def _cloud_checks(settings: Settings, aws: AwsSession) -> list[Check]:
     ]
 
 
-def _print(settings: Sequence[Setting], findings: Sequence[Finding]) -> None:
-    console = Console()
-    table = Table(header_style="bold", box=None)
-    table.add_column("Setting", no_wrap=True)
-    table.add_column("Value", overflow="fold")
-    table.add_column("From", no_wrap=True)
-    table.add_column()
-    for row in settings:
-        style = "bold" if row.source == "env" else "dim"
-        table.add_row(row.name, row.value, row.source, row.about, style=style)
-    console.print(table)
-    console.print()
+def _print(settings: Sequence[Setting], findings: Sequence[Finding], *, everything: bool) -> None:
+    console = Console(highlight=False)
     for finding in findings:
         mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
         console.print(f"{mark} {finding.check:<12}", end="")
-        console.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
+        console.print(finding.detail, markup=False, soft_wrap=True)
         if finding.advice:
-            console.print(
-                f"  {'':<12}→ {finding.advice}", style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            console.print(f"  {'':<12}→ {finding.advice}", style="yellow", markup=False, soft_wrap=True)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    table.add_column("Setting", no_wrap=True)
+    table.add_column("Value", overflow="fold")
+    table.add_column("")
+    for row in settings:
+        if everything or row.source == "env":
+            table.add_row(row.name, row.value, row.about, style="bold" if row.source == "env" else "dim")
+    console.print()
+    if table.row_count:
+        console.print(table)
+    if not everything:
+        console.print(f"{len(settings) - table.row_count} settings have their defaults; --all shows them", style="dim")

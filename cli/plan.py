@@ -51,7 +51,8 @@ def check_options(
     urls = [text for text in source if urlsplit(text).scheme in {"http", "https"}]
     files = [Path(text) for text in source if text not in urls]
     problems = [problem for file in files if (problem := _file_problem(file))]
-    problems += [f"--source {file}: given twice" for file, times in Counter(files).items() if times > 1]
+    twice = Counter(file.resolve() for file in files)
+    problems += [f"--source {file}: given twice" for file, times in twice.items() if times > 1]
     if stream != "kinesis":
         problems.append("--stream kafka: not there yet; leave it out to use Kinesis")
     if len(urls) > 1 or (urls and files):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles pyproject.toml into requirements/*.txt: one lock for development, one for each image. Usage: lock.sh path/to/uv [option of
+# Compiles pyproject.toml into requirements/*.txt: one lock for development, one for the bench, one for each image. Usage: lock.sh path/to/uv [option of
 # uv pip compile, such as --upgrade]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,9 @@ compile() { # OUTPUT, then what to compile
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "${options[@]}" "$@" --output-file "requirements/$output.txt"
 }
 
-compile dev pyproject.toml --extra local --group test --group check --group bench
+compile dev pyproject.toml --extra local --group test --group check
+# Apart, since pyarrow imports pandas wherever it finds it, a second for every process that starts.
+compile bench pyproject.toml --extra local --group bench --constraint requirements/dev.txt
 # An image gets what development got: the same versions, fewer of them.
 for service in api-consumer transformer partitioner stats-api; do
   compile "$service" pyproject.toml --extra "$service" --constraint requirements/dev.txt

@@ -3,6 +3,7 @@
 `load()` checks everything at once and raises one `ConfigError` that lists each problem; secrets are never shown.
 """
 
+import os
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -151,6 +152,8 @@ class Settings(BaseSettings):
     def _one_source(self) -> "Settings":
         if self.api_url and self.source_files:
             raise ValueError("API_URL and HEADRACE_SOURCE_FILES exclude each other")
+        if len({os.path.realpath(path) for path in self.source_files}) < len(self.source_files):
+            raise ValueError("HEADRACE_SOURCE_FILES names a file twice: two readers would share one cursor")
         return self
 
     @property

@@ -38,7 +38,9 @@ class Enricher:
     def __init__(self, geoip_db: str = "") -> None:
         try:
             self._countries = maxminddb.open_database(geoip_db) if geoip_db else None
-        except (OSError, maxminddb.InvalidDatabaseError) as error:
+        except OSError as error:
+            raise ConfigError([f"HEADRACE_GEOIP_DB: {geoip_db}: {error.strerror}"]) from None
+        except maxminddb.InvalidDatabaseError as error:
             raise ConfigError([f"HEADRACE_GEOIP_DB: {error}"]) from None
         self.agent = lru_cache(CACHE_SIZE)(_parse_agent)
         self.country = lru_cache(CACHE_SIZE)(self._country)

@@ -1,0 +1,124 @@
+"""A service from start to end, as its operator sees it: signals, exit status, what it says."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from headrace.clock import ManualClock
+from headrace.concurrency import for_each
+from headrace.errors import UnavailableError
+from headrace.runtime import Shutdown
+
+PATIENCE = 20
+
+SERVICE = """
+import asyncio
+from headrace.errors import ConfigError, NotFoundError
+from headrace.runtime import Context, run_service
+
+async def main(context: Context) -> None:
+    print("running", flush=True)
+    {body}
+
+run_service("stub", main)
+"""
+
+
+def start(body: str, **environment: str) -> "subprocess.Popen[str]":
+    code = SERVICE.format(body=textwrap.indent(textwrap.dedent(body), "    ").strip())
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HEADRACE_LOG_FORMAT": "json", **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_for_a_drain_and_the_end_is_clean(number: signal.Signals) -> None:
+    with start("""
+        await context.shutdown.wait()
+        assert 0 < context.shutdown.deadline.remaining <= 100
+        print("drained")
+    """) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "drained\n"), errors
+    assert [line.split('"event":"')[1].split('"')[0] for line in errors.replace('": "', '":"').splitlines()] == [
+        "service.started", "service.draining", "service.stopped",
+    ]  # fmt: skip
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with start("await context.shutdown.wait(); print('draining', flush=True); await asyncio.sleep(3600)") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.terminate()
+        assert process.stdout.readline() == "draining\n"
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("raise NotFoundError('no stream of that name')", 1, "no stream of that name"),
+        ("raise ConfigError(['HEADRACE_X: is wrong'])", 2, "HEADRACE_X: is wrong"),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_a_status(body: str, status: int, said: str) -> None:
+    with start(body) as process:
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == status
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_a_wrong_environment_is_told_whole_before_anything_starts() -> None:
+    with start("pass", HEADRACE_BATCH_AGE="soon", HEADRACE_STATS_PORT="-1") as process:
+        out, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (2, "")
+    assert [line.split(":")[0].strip() for line in errors.splitlines()] == [
+        "stub", "HEADRACE_BATCH_AGE", "HEADRACE_STATS_PORT",
+    ]  # fmt: skip
+
+
+async def test_the_deadline_counts_from_the_first_request() -> None:
+    clock = ManualClock()
+    shutdown = Shutdown(10.0, clock)
+    assert shutdown.deadline.remaining == float("inf")
+    assert not await shutdown.wait(0.0)
+    shutdown.request()
+    clock.advance(4.0)
+    shutdown.request()
+    assert shutdown.deadline.remaining == 6.0
+    clock.advance(60.0)
+    assert shutdown.deadline.remaining == 0.0
+    assert await shutdown.wait()
+
+
+async def test_for_each_keeps_to_its_limit_and_raises_the_first_error_as_it_is() -> None:
+    running, most, done = 0, 0, []
+
+    async def work(item: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await ManualClock().sleep(1)
+        running -= 1
+        if item == 7:
+            raise UnavailableError("seven")
+        done.append(item)
+
+    await for_each(range(7), work, limit=3)
+    assert (most, done) == (3, list(range(7)))
+    with pytest.raises(UnavailableError, match="seven"):
+        await for_each(range(6, 20), work, limit=1)
+    assert max(done) == 6
