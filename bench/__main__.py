@@ -58,7 +58,7 @@ def wire_decode(payloads: Sequence[bytes], streamed: int, endpoint: str) -> Row:
 
 
 def transform(payloads: list[bytes]) -> Row:
-    """Payloads → validated hourly Parquet bytes. Limit: DuckDB, NDJSON → one Parquet file, nothing checked or derived."""
+    """Payloads → validated hourly Parquet bytes. Limit: DuckDB, NDJSON → one Parquet file, nothing checked."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "events.ndjson"), Path(folder, "events.parquet")
         source.write_bytes(b"\n".join(payloads))
