@@ -25,7 +25,8 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@touch $@
 
 up: env ## Local cloud and every service; Ctrl-C drains
-	@exec $(BIN)/headrace up $(ARGS)
+	@# With job control Ctrl-C reaches headrace alone, and make ends with its status.
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/headrace up $(ARGS)
 
 test: env ## Unit, contract and end-to-end tests (under five minutes)
 	@$(BIN)/pytest $(ARGS)

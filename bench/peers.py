@@ -5,6 +5,7 @@ Only the CPU of this process counts: the emulator is another one.
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from headrace.telemetry.metrics import Metrics
 STREAM = "bench"
 SHARD = ShardId("shardId-000000000000")
 _OUT = "bench-out"
+
+logging.getLogger("kinesis").setLevel(logging.CRITICAL)  # it warns of limits that it was told to lift
 
 
 @contextlib.contextmanager

@@ -1,0 +1,32 @@
+"""`make up` on a terminal."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ON_A_TERMINAL = "import os, pty, sys; sys.exit(abs(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:]))))"
+HEADRACE = """#!/bin/sh
+trap 'echo drained; exit 0' INT
+echo ready
+while :; do sleep 0.1; done
+"""
+CTRL_C = b"\x03"
+
+
+def test_ctrl_c_drains_and_make_ends_with_0(tmp_path: Path) -> None:
+    (tmp_path / "headrace").write_text(HEADRACE)
+    (tmp_path / "headrace").chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL, "make", "up", f"BIN={tmp_path}"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as make:
+        assert make.stdout is not None
+        assert make.stdin is not None
+        assert b"ready" in make.stdout.readline()
+        make.stdin.write(CTRL_C)
+        make.stdin.flush()
+        assert b"drained" in make.stdout.readline()
+        assert make.wait(timeout=20) == 0
