@@ -204,7 +204,10 @@ class _Up:
 
 
 class _Interrupts:
-    """SIGINT and SIGTERM, counted: the first asks for a drain, each further one for more haste."""
+    """SIGINT and SIGTERM, counted: the first asks for a drain, each further one for more haste.
+
+    A terminal that is closed (SIGHUP) asks for a drain, too, in silence.
+    """
 
     def __init__(self, on_interrupt: Callable[[int], None]) -> None:
         self._on_interrupt = on_interrupt
@@ -213,10 +216,20 @@ class _Interrupts:
         self._first = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupted)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
 
     async def wait(self) -> None:
         """Return at the first one."""
         await self._first.wait()
+
+    def _hung_up(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            if stream.isatty():
+                os.dup2(nowhere, stream.fileno())
+        if self.count == 0:
+            self._interrupted()
 
     def _interrupted(self) -> None:
         self.count += 1

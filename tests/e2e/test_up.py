@@ -60,8 +60,8 @@ class Shop:
         return int(json.loads(done.stdout)[0]["n"]) if done.returncode == 0 else 0
 
     @contextmanager
-    def up(self, *args: str) -> Iterator[dict[str, str]]:
-        """`headrace up` until the block ends, then Ctrl-C. Yields the services' addresses."""
+    def up(self, *args: str, end: signal.Signals = signal.SIGINT) -> Iterator[dict[str, str]]:
+        """`headrace up` until the block ends, then Ctrl-C or what `end` says. Yields the services' addresses."""
         log = self.folder / f"up-{time.monotonic_ns()}.log"
         with (
             log.open("wb") as stderr,
@@ -76,7 +76,7 @@ class Shop:
                 )
                 assert process.poll() is None, log.read_text()
                 yield json.loads((self.data / "cloud.json").read_bytes())["services"]
-                process.send_signal(signal.SIGINT)
+                process.send_signal(end)
                 out, _ = process.communicate(timeout=STOP_SECONDS)
                 assert process.returncode == 0, log.read_text()
                 assert out == b""
@@ -127,7 +127,7 @@ def test_simulated_shoppers_become_rows_counts_and_metrics_and_a_second_run_goes
         assert refused.returncode == 1
         assert "is in use by" in refused.stderr
 
-    with shop.up("--rate", "100"):
+    with shop.up("--rate", "100", end=signal.SIGHUP):  # the terminal was closed
         resumed_with = shop.count()
         assert resumed_with >= sum(row["n"] for row in by_type)
         wait_for(lambda: shop.count() > resumed_with, 30)
