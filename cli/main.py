@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": ("cli.doctor:doctor", "Show the settings and check what they point at."),
 }
 JOBS = {
+    "partitions": ("cli.jobs:partitions", "Compare the bucket with the table's partitions, and repair."),
     "simulate": ("jobs.simulate.cli:app", "Seeded shoppers: as an API, to the stream, or in a file."),
 }
 _HELP = {"help_option_names": ["-h", "--help"]}

@@ -41,7 +41,7 @@ def query(
     Example: [bold]headrace query --name top_products --from 2026-04-01 --param limit=5 --format json[/bold]
     """
     status = Console(stderr=True, highlight=False, soft_wrap=True)
-    statement = statement_of(sql, name, first, last, param or [])
+    statement = statement_of(sql, name, first, last, param or [], table=load().table)
     try:
         result = asyncio.run(_ask(statement, data))
     except KeyboardInterrupt:
@@ -51,8 +51,13 @@ def query(
     status.print(_summary(result), style="dim")
 
 
-def statement_of(sql: str | None, name: str | None, first: str | None, last: str | None, params: list[str]) -> str:
-    """The statement that the command line asks for. Raises `typer.BadParameter` for one that makes no sense."""
+def statement_of(
+    sql: str | None, name: str | None, first: str | None, last: str | None, params: list[str], *, table: str = "events"
+) -> str:
+    """The statement that the command line asks for; `table` is the table of events.
+
+    Raises `typer.BadParameter` for one that makes no sense.
+    """
     days = {key: value for key, value in (("from", first), ("to", last)) if value is not None}
     if (sql is None) == (name is None):
         raise typer.BadParameter("give either a statement or --name")
@@ -68,7 +73,7 @@ def statement_of(sql: str | None, name: str | None, first: str | None, last: str
             raise typer.BadParameter(f"{param!r}: " + ("given twice" if equals else "must look like k=v"))
         values[key] = value
     try:
-        return loader.load(name).render(values)
+        return loader.load(name).render(values, table=table)
     except (NotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from headrace.lake.layout import HourPartition, from_notification, partition_of
+from headrace.lake.layout import EVENTS, HourPartition, from_notification, partition_of
 
 T = TypeVar("T")
 
@@ -20,6 +20,8 @@ class Result(StrEnum):
     KNOWN = "known"
     IGNORED = "ignored"
     """Not an object of the table, or not a new one."""
+    INVALID = "invalid"
+    """Below `events/`, but not in a folder that we would have written: no value of such a key comes near SQL."""
     TEST = "test"
     """What S3 sends when notifications are switched on."""
     MALFORMED = "malformed"
@@ -35,6 +37,8 @@ class Notice:
     """What else it named, counted."""
     problem: str = ""
     """What is wrong with the first malformed part."""
+    invalid: str = ""
+    """The first invalid key."""
 
 
 class _Message(msgspec.Struct):
@@ -69,7 +73,7 @@ def partitions_of_message(body: str) -> Notice:
         return Notice(others={Result.TEST: 1}) if message.event == "s3:TestEvent" else _malformed("no records")
     partitions: list[HourPartition] = []
     others: Counter[Result] = Counter()
-    problem = ""
+    problem = invalid = ""
     for raw in message.records:
         try:
             record = _RECORD.decode(raw)
@@ -77,12 +81,16 @@ def partitions_of_message(body: str) -> Notice:
             others[Result.MALFORMED] += 1
             problem = problem or str(error)
             continue
-        partition = partition_of(from_notification(record.s3.object.key))
-        if partition is not None and record.event.startswith("ObjectCreated:"):
-            partitions.append(partition)
-        else:
+        key = from_notification(record.s3.object.key)
+        partition = partition_of(key)
+        if not record.event.startswith("ObjectCreated:") or not key.startswith(f"{EVENTS}/") or key.endswith("/"):
             others[Result.IGNORED] += 1
-    return Notice(partitions=tuple(partitions), others=others, problem=problem)
+        elif partition is None:
+            others[Result.INVALID] += 1
+            invalid = invalid or key
+        else:
+            partitions.append(partition)
+    return Notice(partitions=tuple(partitions), others=others, problem=problem, invalid=invalid)
 
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -5,13 +5,16 @@ Works the same against AWS and the local endpoint; which one is the AWS SDK's bu
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from headrace.aws.faults import aws_errors
 from headrace.aws.retry import retry
 from headrace.catalog import ddl
+from headrace.catalog.growth import described_columns, missing_columns
 from headrace.catalog.results import (
     Execution,
     QueryResult,
@@ -22,7 +25,8 @@ from headrace.catalog.results import (
     without_labels,
 )
 from headrace.clock import Clock
-from headrace.errors import HeadraceError, RequestError, UnavailableError
+from headrace.concurrency import for_each
+from headrace.errors import HeadraceError, RequestError, ThrottledError, UnavailableError
 from headrace.lake.layout import EVENTS, HourPartition, partition_of
 
 T = TypeVar("T")
@@ -37,6 +41,12 @@ STOP_SECONDS = 5.0
 
 DDL_SECONDS = 60.0
 """Longest life of a DDL statement. Shorter than a drain, so that a stuck one cannot outlast it."""
+
+DDL_CONCURRENCY = 4
+"""Statements under way at once. Athena allows 20 for an account and a region, queued ones included."""
+
+_THROTTLED = re.compile(r"ThrottlingException|TooManyRequests|Rate exceeded", re.IGNORECASE)
+"""In the reason of a failed statement: Athena hands on what its catalogue said to it."""
 
 _SYSTEM_FAULT = 1
 """`AthenaError.ErrorCategory` of a failure on Athena's side; 2 is the user's, 3 another one."""
@@ -121,34 +131,61 @@ class AthenaClient:
 class AthenaCatalog:
     """`Catalog` by DDL alone: no permission on Glue's own API is needed.
 
-    Statements that take longer than `within` seconds are stopped and raise `UnavailableError`.
+    At most `concurrency` statements are under way at once, whoever calls. What takes longer than `within` seconds is
+    stopped and raises `UnavailableError`.
     """
 
-    def __init__(self, athena: AthenaClient, table: ddl.EventsTable, *, within: float = DDL_SECONDS) -> None:
+    def __init__(
+        self,
+        athena: AthenaClient,
+        table: ddl.EventsTable,
+        *,
+        within: float = DDL_SECONDS,
+        concurrency: int = DDL_CONCURRENCY,
+    ) -> None:
         self._athena = athena
         self._table = table
         self._within = within
+        self._concurrency = concurrency
+        self._places = asyncio.Semaphore(concurrency)
 
     async def ensure_table(self) -> None:
-        """Create database and table from the schema when they are missing."""
-        await self._bounded(self._athena.execute(ddl.create_database_sql(self._table.database)))
-        await self._bounded(self._athena.execute(ddl.create_table_sql(self._table)))
+        """Create database and table when they are missing, and add the columns that the table lacks.
+
+        Raises `ConfigError` for columns of another type, as the port says.
+        """
+        await self._bounded(self._athena.execute, ddl.create_database_sql(self._table.database))
+        await self._bounded(self._athena.execute, ddl.create_table_sql(self._table))
+        name = f"{self._table.database}.{self._table.name}"
+        if new := missing_columns(name, await self.columns(), self._table.columns):
+            await self._bounded(self._athena.execute, ddl.add_columns_sql(self._table, new))
+
+    async def columns(self) -> dict[str, str]:
+        """Columns and partition keys as they are now."""
+        result = await self._bounded(self._athena.query, ddl.describe_sql(self._table))
+        return described_columns(["\t".join(str(cell or "") for cell in row) for row in result.rows])
 
     async def partitions(self) -> set[HourPartition]:
         """All partitions registered; those that are no hours are left out."""
-        result = await self._bounded(self._athena.query(ddl.show_partitions_sql(self._table)))
+        result = await self._bounded(self._athena.query, ddl.show_partitions_sql(self._table))
         found = (partition_of(f"{EVENTS}/{row[0]}/_") for row in result.rows if row)
         return {partition for partition in found if partition is not None}
 
     async def add_partitions(self, partitions: Sequence[HourPartition]) -> None:
-        """Register partitions, one statement after the other; those that are there already stay."""
-        for statement in ddl.add_partitions_sql(self._table, partitions):
-            await self._bounded(self._athena.execute(statement))
+        """Register partitions, some statements at once; those that are there already stay."""
+        await self._each(ddl.add_partitions_sql(self._table, partitions))
 
-    async def _bounded(self, work: Awaitable[T]) -> T:
+    async def drop_partitions(self, partitions: Sequence[HourPartition]) -> None:
+        """Forget partitions, some statements at once. The table is external: its objects stay."""
+        await self._each(ddl.drop_partitions_sql(self._table, partitions))
+
+    async def _each(self, statements: Iterable[str]) -> None:
+        await for_each(statements, partial(self._bounded, self._athena.execute), limit=self._concurrency)
+
+    async def _bounded(self, run: Callable[[str], Awaitable[T]], sql: str) -> T:
         try:
-            async with asyncio.timeout(self._within):
-                return await work
+            async with self._places, asyncio.timeout(self._within):
+                return await run(sql)
         except TimeoutError as error:
             raise UnavailableError(f"Athena did not finish within {self._within:g} s") from error
 
@@ -168,6 +205,8 @@ def _failure(status: dict[str, Any]) -> HeadraceError:
     if status["State"] == "CANCELLED":
         return UnavailableError(f"the statement was cancelled: {reason}")
     details = status.get("AthenaError", {})
+    if _THROTTLED.search(reason):
+        return ThrottledError(reason)
     if details.get("Retryable") or details.get("ErrorCategory") == _SYSTEM_FAULT:
         return UnavailableError(reason)
     return RequestError(reason)

@@ -4,10 +4,10 @@ Athena runs DDL on Hive's grammar: names in backticks, strings in single quotes 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from headrace.events.schema import COLUMNS, PARTITION_KEYS
+from headrace.events.schema import COLUMNS, PARTITION_KEYS, Column
 from headrace.lake.layout import EVENTS, HourPartition
 
 MAX_STATEMENT_BYTES = 262_144
@@ -21,11 +21,12 @@ _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsTable:
-    """The table of streamed events: what it is called, and the bucket its objects are in."""
+    """The table of streamed events: what it is called, the bucket its objects are in, and its columns."""
 
     database: str
     name: str
     bucket: str
+    columns: Sequence[Column] = COLUMNS
 
     @property
     def location(self) -> str:
@@ -44,10 +45,8 @@ def create_database_sql(database: str) -> str:
 
 
 def create_table_sql(table: EventsTable) -> str:
-    """`CREATE EXTERNAL TABLE IF NOT EXISTS …`, with the columns and partition keys of `headrace.events.schema`."""
-    columns = ",\n  ".join(
-        f"{identifier(column.name)} {column.kind} COMMENT {literal(column.about)}" for column in COLUMNS
-    )
+    """`CREATE EXTERNAL TABLE IF NOT EXISTS …`, with the columns and partition keys of the schema."""
+    columns = ",\n  ".join(map(_column, table.columns))
     keys = ", ".join(f"{identifier(key)} string" for key in PARTITION_KEYS)
     return (
         f"CREATE EXTERNAL TABLE IF NOT EXISTS {table.sql} (\n  {columns}\n)\n"
@@ -56,6 +55,16 @@ def create_table_sql(table: EventsTable) -> str:
         f"LOCATION {literal(table.location)}\n"
         "TBLPROPERTIES ('classification' = 'parquet', 'parquet.compression' = 'SNAPPY')"
     )
+
+
+def describe_sql(table: EventsTable) -> str:
+    """`DESCRIBE …`: one row for each column and partition key; `headrace.catalog.growth` reads them."""
+    return f"DESCRIBE {table.sql}"
+
+
+def add_columns_sql(table: EventsTable, columns: Iterable[Column]) -> str:
+    """`ALTER TABLE … ADD COLUMNS (…)`: after the columns there are, before the partition keys."""
+    return f"ALTER TABLE {table.sql} ADD COLUMNS (" + ", ".join(map(_column, columns)) + ")"
 
 
 def show_partitions_sql(table: EventsTable) -> str:
@@ -74,19 +83,24 @@ def add_partitions_sql(
 
     Repeats are dropped and the order is by time. None for no partitions.
     """
+
+    def clause(partition: HourPartition) -> str:
+        return f"{_partition(partition)} LOCATION {literal(f'{table.location}{partition.path}/')}"
+
     head = f"ALTER TABLE {table.sql} ADD IF NOT EXISTS"
-    clauses: list[str] = []
-    size = len(head)
-    for partition in sorted(set(partitions)):
-        clause = _partition_clause(table, partition)
-        added = len(clause.encode())
-        if clauses and (len(clauses) == max_partitions or size + added > max_bytes):
-            yield head + "".join(clauses)
-            clauses, size = [], len(head)
-        clauses.append(clause)
-        size += added
-    if clauses:
-        yield head + "".join(clauses)
+    return _statements(head, "", map(clause, sorted(set(partitions))), max_partitions, max_bytes)
+
+
+def drop_partitions_sql(
+    table: EventsTable,
+    partitions: Iterable[HourPartition],
+    *,
+    max_partitions: int = MAX_PARTITIONS,
+    max_bytes: int = MAX_STATEMENT_BYTES,
+) -> Iterator[str]:
+    """`ALTER TABLE … DROP IF EXISTS PARTITION (…), PARTITION (…)`, spread like `add_partitions_sql`."""
+    head = f"ALTER TABLE {table.sql} DROP IF EXISTS"
+    return _statements(head, ",", map(_partition, sorted(set(partitions))), max_partitions, max_bytes)
 
 
 def identifier(name: str) -> str:
@@ -104,7 +118,24 @@ def literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _partition_clause(table: EventsTable, partition: HourPartition) -> str:
+def _column(column: Column) -> str:
+    return f"{identifier(column.name)} {column.kind} COMMENT {literal(column.about)}"
+
+
+def _partition(partition: HourPartition) -> str:
     pairs = zip(PARTITION_KEYS, partition.values, strict=True)
-    values = ", ".join(f"{identifier(key)} = {literal(value)}" for key, value in pairs)
-    return f"\n  PARTITION ({values}) LOCATION {literal(f'{table.location}{partition.path}/')}"
+    return "PARTITION (" + ", ".join(f"{identifier(key)} = {literal(value)}" for key, value in pairs) + ")"
+
+
+def _statements(head: str, separator: str, clauses: Iterable[str], most: int, max_bytes: int) -> Iterator[str]:
+    taken: list[str] = []
+    size = len(head)
+    for clause in clauses:
+        added = len(f"{separator}\n  {clause}".encode())
+        if taken and (len(taken) == most or size + added > max_bytes):
+            yield f"{head}\n  " + f"{separator}\n  ".join(taken)
+            taken, size = [], len(head)
+        taken.append(clause)
+        size += added
+    if taken:
+        yield f"{head}\n  " + f"{separator}\n  ".join(taken)

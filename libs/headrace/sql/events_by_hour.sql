@@ -9,7 +9,7 @@ SELECT
     count(*) AS events,
     count(DISTINCT session_id) AS sessions,
     count(DISTINCT user_id) AS visitors
-FROM events
-WHERE CAST(concat(year, '-', month, '-', day) AS date) BETWEEN :from AND :to
+FROM :table
+WHERE :days
 GROUP BY year, month, day, hour
 ORDER BY year DESC, month DESC, day DESC, hour DESC

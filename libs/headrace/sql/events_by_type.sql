@@ -8,7 +8,7 @@ SELECT
     count(*) AS events,
     count(DISTINCT session_id) AS sessions,
     count(DISTINCT user_id) AS visitors
-FROM events
-WHERE CAST(concat(year, '-', month, '-', day) AS date) BETWEEN :from AND :to
+FROM :table
+WHERE :days
 GROUP BY event_type
 ORDER BY events DESC, event_type

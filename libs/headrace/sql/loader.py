@@ -5,6 +5,9 @@
     -- :limit integer = 10  what it means
 
 Values become literals here and nowhere else, by the declared type. Without a default a parameter must be given.
+
+Two holes are filled without a declaration: `:table` with the name of the table of events, and `:days` with the
+condition on its partition keys that holds from `:from` to `:to`, which such a query declares as dates.
 """
 
 import re
@@ -16,6 +19,7 @@ from enum import StrEnum
 from importlib import resources
 
 from headrace.errors import NotFoundError
+from headrace.sql.days import days_between
 
 _PARAMETER = re.compile(r"-- :([a-z_]+)\s+(string|date|integer)(?:\s+=\s+(\S+))?\s+(\S.*)")
 _TOKEN = re.compile(
@@ -26,6 +30,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_TABLE, _DAYS, _FIRST, _LAST = "table", "days", "from", "to"
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,127}")
 _HEADER = re.compile(r"(?:--[^\n]*\n|\s)*")
 _UNSPEAKABLE = {"Cc", "Cs"}
 """Unicode categories of control characters and lone surrogates."""
@@ -57,21 +63,30 @@ class NamedQuery:
     parameters: Mapping[str, Parameter]
     text: str
 
-    def render(self, values: Mapping[str, str]) -> str:
-        """The statement with its parameters filled in. Raises `ValueError` naming an unknown, missing or wrong one."""
+    def render(self, values: Mapping[str, str], *, table: str = "events") -> str:
+        """The statement with its holes filled. Raises `ValueError` naming an unknown, missing or wrong parameter.
+
+        `table` is the table of events in the database that the statement runs in.
+        """
         if unknown := values.keys() - self.parameters.keys():
             takes = ", ".join(self.parameters) or "none"
             raise ValueError(f"{self.name} has no parameter {', '.join(sorted(unknown))}; it takes {takes}")
-        literals = {name: self._literal(name, values.get(name)) for name in self.parameters}
-        return _TOKEN.sub(lambda token: literals[token["name"]] if token["name"] else token[0], self.text)
+        given = {name: self._given(name, values.get(name)) for name in self.parameters}
+        holes = {name: self._literal(name, value) for name, value in given.items()} | {_TABLE: identifier(table)}
+        if _spans_days(self.parameters):
+            holes[_DAYS] = days_between(date.fromisoformat(given[_FIRST]), date.fromisoformat(given[_LAST]))
+        return _TOKEN.sub(lambda token: holes[token["name"]] if token["name"] else token[0], self.text)
 
-    def _literal(self, name: str, value: str | None) -> str:
+    def _given(self, name: str, value: str | None) -> str:
         parameter = self.parameters[name]
         given = parameter.default if value is None else value
         if given is None:
             raise ValueError(f"{self.name} wants a value for {name}: {parameter.about}")
+        return given
+
+    def _literal(self, name: str, value: str) -> str:
         try:
-            return literal(parameter.type, given)
+            return literal(self.parameters[name].type, value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
@@ -99,14 +114,28 @@ def parse(name: str, text: str) -> NamedQuery:
         if match
     }
     statement = _HEADER.sub("", text, count=1).rstrip()
-    if undeclared := {token["name"] for token in _TOKEN.finditer(statement) if token["name"]} - parameters.keys():
+    filled = {_TABLE, _DAYS} if _spans_days(parameters) else {_TABLE}
+    holes = {token["name"] for token in _TOKEN.finditer(statement) if token["name"]}
+    if undeclared := holes - parameters.keys() - filled:
         raise ValueError(f"{name} uses parameters it does not declare: {', '.join(sorted(undeclared))}")
     return NamedQuery(name=name, about=about, parameters=parameters, text=statement)
+
+
+def identifier(name: str) -> str:
+    """A table's name as Athena's SELECT spells it. Raises `ValueError` for all but small letters, digits and `_`."""
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a table")
+    return f'"{name}"'
 
 
 def literal(kind: ParameterType, value: str) -> str:
     """A value as Athena's SELECT spells it. Raises `ValueError` when it is not of that type."""
     return _LITERALS[kind](value)
+
+
+def _spans_days(parameters: Mapping[str, Parameter]) -> bool:
+    ends = [parameters.get(name) for name in (_FIRST, _LAST)]
+    return all(end is not None and end.type is ParameterType.DATE for end in ends)
 
 
 def _string(value: str) -> str:

@@ -11,10 +11,10 @@ SELECT
     count_if(event_type = 'add_to_cart') AS add_to_carts,
     count_if(event_type = 'purchase') AS purchases,
     coalesce(sum(CASE WHEN event_type = 'purchase' THEN quantity END), 0) AS quantity
-FROM events
+FROM :table
 WHERE product_id IS NOT NULL
     AND coalesce(category, '') LIKE :category
-    AND CAST(concat(year, '-', month, '-', day) AS date) BETWEEN :from AND :to
+    AND :days
 GROUP BY product_id
 ORDER BY views DESC, purchases DESC, product_id
 LIMIT :limit

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from headrace.catalog.athena import LONGEST_WAIT_SECONDS, AthenaCatalog, AthenaClient
 from headrace.catalog.ddl import EventsTable
 from headrace.clock import ManualClock, SystemClock
-from headrace.errors import RequestError, UnavailableError
+from headrace.errors import RequestError, ThrottledError, UnavailableError
 from headrace.lake.layout import HourPartition
 
 SUCCEEDED = {"State": "SUCCEEDED"}
@@ -98,6 +98,26 @@ async def test_a_failure_on_athenas_side_may_be_retried(details: dict[str, Any])
         await client(fake).execute("SELECT 1")
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "FAILED: Execution Error, return code 1 from DDLTask. Rate exceeded (Service: AWSGlue; Status Code: 400)",
+        "com.amazonaws.services.glue.model.AWSGlueException: (Error Code: ThrottlingException)",
+    ],
+)
+async def test_a_catalogue_that_throttled_athena_may_be_asked_again(reason: str) -> None:
+    with pytest.raises(ThrottledError, match=r"hrottling|Rate exceeded"):
+        await client(FakeAthena({"State": "FAILED", "StateChangeReason": reason})).execute("SELECT 1")
+
+
+async def test_a_throttled_start_is_repeated() -> None:
+    fake = FakeAthena()
+    refusal = {"Error": {"Code": "TooManyRequestsException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    fake.failures = [ClientError(refusal, "StartQueryExecution")] * 2  # type: ignore[arg-type]
+    await client(fake).execute("SELECT 1")
+    assert len(fake.started) == 3
+
+
 async def test_a_statement_someone_else_cancelled_is_an_error() -> None:
     with pytest.raises(UnavailableError, match="was cancelled"):
         await client(FakeAthena({"State": "CANCELLED"})).execute("SELECT 1")
@@ -160,3 +180,53 @@ async def test_a_ddl_statement_that_never_ends_is_stopped() -> None:
     with pytest.raises(UnavailableError, match=r"did not finish within 0\.05 s"):
         await AthenaCatalog(client(fake), table, within=0.05).add_partitions([HourPartition("2026", "04", "09", "00")])
     assert fake.stopped == ["q1"]
+
+
+class CrowdedAthena(FakeAthena):
+    """Counts statements under way; each is done at the second look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: dict[str, int] = {}
+        self.most = 0
+
+    async def start_query_execution(self, **request: Any) -> dict[str, Any]:
+        self.started.append(request)
+        self.under_way[query := f"q{len(self.started)}"] = 0
+        self.most = max(self.most, len(self.under_way))
+        return {"QueryExecutionId": query}
+
+    async def get_query_execution(self, **request: Any) -> dict[str, Any]:
+        query = request["QueryExecutionId"]
+        self.under_way[query] += 1
+        status = RUNNING
+        if self.under_way[query] == 2:
+            del self.under_way[query]
+            status = SUCCEEDED
+        return {"QueryExecution": {"QueryExecutionId": query, "Status": status}}
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_statements_run_side_by_side_within_one_bound_whoever_asks(concurrency: int) -> None:
+    fake = CrowdedAthena()
+    table = EventsTable(database="headrace", name="events", bucket="b")
+    catalog = AthenaCatalog(client(fake), table, concurrency=concurrency)
+    hours = [HourPartition.of_hour(490_000 + n) for n in range(1_000)]
+    await asyncio.gather(catalog.add_partitions(hours), catalog.drop_partitions(hours))
+    assert len(fake.started) == 20
+    assert fake.most == concurrency
+    assert fake.under_way == {}
+
+
+async def test_a_cancelled_caller_stops_the_statements_under_way_and_starts_no_other() -> None:
+    fake = FakeAthena(RUNNING)
+    table = EventsTable(database="headrace", name="events", bucket="b")
+    catalog = AthenaCatalog(client(fake, SystemClock()), table, concurrency=2)
+    hours = [HourPartition.of_hour(490_000 + n) for n in range(1_000)]
+    task = asyncio.create_task(catalog.add_partitions(hours))
+    await fake.looked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(fake.started) <= 2
+    assert len(fake.stopped) == len(fake.started)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.lake.layout import HourPartition
 from services.partitioner.notifications import Notice, Result, partitions_of_message
+from tests.unit.partitioner.hostile_keys import HOSTILE, HOUR
 
 MIDNIGHT = HourPartition("2026", "04", "09", "00")
 KEY = "events/year=2026/month=04/day=09/hour=00/4f1c-shardId-000000000000-0000000001-0.parquet"
@@ -20,6 +21,14 @@ def record(key: str, event: str = "ObjectCreated:Put") -> dict[str, Any]:
         "eventName": event,
         "s3": {"bucket": {"name": "headrace-data"}, "object": {"key": quote_plus(key, safe="/"), "size": 1}},
     }
+
+
+def raw_record(key: str) -> dict[str, Any]:
+    return {"eventName": "ObjectCreated:Put", "s3": {"object": {"key": key}}}
+
+
+def body_of(key: str) -> str:
+    return json.dumps({"Records": [raw_record(key)]})
 
 
 def body(*records: object) -> str:
@@ -45,23 +54,29 @@ def test_an_object_that_went_away_makes_no_partition() -> None:
     assert partitions_of_message(body(record(KEY, "ObjectRemoved:Delete"))) == Notice(others={Result.IGNORED: 1})
 
 
+@pytest.mark.parametrize("key", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_key_is_invalid_and_names_no_partition(key: str) -> None:
+    text = json.dumps({"Records": [raw_record(quote_plus(key, safe="/", errors="surrogatepass"))]})
+    notice = partitions_of_message(text)
+    assert (notice.partitions, notice.others, notice.problem) == ((), {Result.INVALID: 1}, "")
+    assert notice.invalid.startswith("events/")
+
+
+def test_a_key_that_was_not_encoded_at_all_means_what_it_says() -> None:
+    assert partitions_of_message(body_of("events/year=2026/" + HOUR)).partitions == (MIDNIGHT,)
+    assert partitions_of_message(body_of("events/year=20%00/" + HOUR)).others == {Result.INVALID: 1}
+
+
 @pytest.mark.parametrize(
     "key",
     [
         "athena_output/1.csv",
-        "events/part-0.parquet",
-        "events/year=2026/month=04/day=09/hour=00/",
-        "events/year=2026/month=04/day=09/hour=24/a.parquet",
-        "events/year=2026/month=13/day=09/hour=00/a.parquet",
-        "events/year=2026/month=4/day=9/hour=0/a.parquet",
-        "events/year=2026/month=04/day=09/hour=00/../../a.parquet",
-        "events/year=..%2F/month=04/day=09/hour=00/a.parquet",
-        "events/year=2026') LOCATION 's3://evil/month=04/day=09/hour=00/a.parquet",
-        "events/year=2026\x00/month=04/day=09/hour=00/a.parquet",
-        "events/year==2026/month=04/day=09/hour=00/a.parquet",
-        "Events/year=2026/month=04/day=09/hour=00/a.parquet",
+        "Events/year=2026/" + HOUR,
         "/" + KEY,
+        "events",
+        "events/",
         "",
+        "events/year=2026/month=04/",
     ],
 )
 def test_a_key_that_is_not_the_tables_is_ignored(key: str) -> None:

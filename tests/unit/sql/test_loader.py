@@ -61,6 +61,30 @@ def test_a_hole_without_a_declaration_is_a_defect_of_the_file() -> None:
         parse("rows", "-- About.\nSELECT :day")
 
 
+def test_the_table_and_the_days_are_filled_in_without_a_declaration() -> None:
+    text = "-- About.\n-- :from date = 2026-04-01  first\n-- :to date  last\nSELECT ':table' FROM :table WHERE :days"
+    query = parse("rows", text)
+    assert list(query.parameters) == ["from", "to"]
+    assert query.render({"to": "2026-04-09"}, table="clicks") == (
+        "SELECT ':table' FROM \"clicks\" WHERE"
+        " (year BETWEEN '2026' AND '2026' AND month BETWEEN '04' AND '04' AND day BETWEEN '01' AND '09')"
+    )
+
+
+@pytest.mark.parametrize("header", ["", "-- :from date = 2026-04-01  first\n", "-- :from string  a\n-- :to date  b\n"])
+def test_days_want_both_ends_declared_as_dates(header: str) -> None:
+    with pytest.raises(ValueError, match="does not declare: days"):
+        parse("rows", f"-- About.\n{header}SELECT :days")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Events", "a-b", "a.b", 'a"b', "a b", "9a", "é", "a;drop", "x" * 129, "a\n", "٣a"]
+)
+def test_a_table_whose_name_would_need_quoting_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a table"):
+        load("top_products").render({}, table=name)
+
+
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=60))
 def test_any_text_stays_one_string_that_means_itself(text: str) -> None:
     parsed = sqlglot.parse_one(f"SELECT {literal(ParameterType.STRING, text)}", read="athena")
@@ -79,4 +103,6 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 def test_every_query_that_ships_parses_with_its_defaults(name: str) -> None:
     query = load(name)
     assert query.about.endswith(".")
-    assert sqlglot.parse_one(query.render({}), read="athena").find(sqlglot.exp.Table).name == "events"  # type: ignore[union-attr]
+    for table in ("events", "clicks"):
+        [found] = sqlglot.parse_one(query.render({}, table=table), read="athena").find_all(sqlglot.exp.Table)
+        assert found.name == table

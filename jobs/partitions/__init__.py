@@ -1,0 +1,1 @@
+"""Compares the bucket with the table's partitions, and repairs what differs."""
