@@ -1,7 +1,8 @@
 """`python -m deploy.local.athena --port 4567`: the endpoint as a process. Ends with 0 on SIGTERM or SIGINT.
 
-Wants `AWS_ENDPOINT_URL` (the emulator with Glue, S3 and workgroups) and credentials in its environment. `GET /health`
-answers 200 as soon as calls are taken; the first ones wait until the engine has been imported.
+Wants `AWS_ENDPOINT_URL` (the emulator with Glue, S3 and workgroups) and credentials in its environment, and listens on
+`HEADRACE_HOST`. `GET /health` answers 200 as soon as calls are taken; the first ones wait until the engine has been
+imported.
 """
 
 import argparse
@@ -16,8 +17,6 @@ from aiohttp import web
 from deploy.local.athena.server import Operations, application
 from headrace.telemetry import log
 
-HOST = "127.0.0.1"
-
 
 def open_api(stack: contextlib.ExitStack, region: str, endpoint: str) -> Operations:
     """Import and wire the engine; blocks for seconds."""
@@ -26,7 +25,7 @@ def open_api(stack: contextlib.ExitStack, region: str, endpoint: str) -> Operati
     return stack.enter_context(athena(region, endpoint))
 
 
-async def serve(port: int, region: str, endpoint: str) -> None:
+async def serve(host: str, port: int, region: str, endpoint: str) -> None:
     """Serve until told to stop."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -36,7 +35,7 @@ async def serve(port: int, region: str, endpoint: str) -> None:
         runner = web.AppRunner(application(api), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, port).start()
+            await web.TCPSite(runner, host, port).start()
             log.get_logger().info("athena.listening", port=port)
             await api
             await stopped.wait()
@@ -55,7 +54,8 @@ def main() -> None:
         sys.stderr.write("athena: AWS_ENDPOINT_URL must name the emulator\n")
         sys.exit(2)
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    asyncio.run(serve(port, region, endpoint))
+    host = os.environ.get("HEADRACE_HOST") or "127.0.0.1"
+    asyncio.run(serve(host, port, region, endpoint))
 
 
 if __name__ == "__main__":

@@ -1,28 +1,41 @@
 """The operations of the Athena API, from a decoded request to the reply's JSON."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from deploy.local.athena import ddl, dialect, replies
+from deploy.local.athena import replies
+from deploy.local.athena.data_catalog import DataCatalog
 from deploy.local.athena.errors import InvalidRequestError
 from deploy.local.athena.executions import Executions, State
+from deploy.local.athena.prepared import PreparedStatements
 from deploy.local.athena.runner import StatementRunner
 from deploy.local.athena.server import Operation
-from deploy.local.athena.statements import Select, Statement
 from deploy.local.athena.workgroups import Workgroups
 
 MAX_QUERY_BYTES = 262_144
 MAX_PAGE_ROWS = 1000
 MAX_LISTED = 50
+_REMEMBERED = (
+    "GetWorkGroup", "ListWorkGroups", "CreateWorkGroup", "UpdateWorkGroup", "DeleteWorkGroup",
+    "GetPreparedStatement", "ListPreparedStatements", "DeletePreparedStatement",
+    "CreateNamedQuery", "GetNamedQuery", "ListNamedQueries", "DeleteNamedQuery", "BatchGetNamedQuery",
+)  # fmt: skip
+"""Operations that the emulator answers."""
 
 
 class AthenaApi:
     """One method per operation; `operations` names them. Each raises `InvalidRequestError` for a bad request."""
 
-    def __init__(self, executions: Executions, runner: StatementRunner, workgroups: Workgroups) -> None:
+    def __init__(
+        self, executions: Executions, runner: StatementRunner, workgroups: Workgroups, prepared: PreparedStatements,
+        catalog: DataCatalog,
+    ) -> None:  # fmt: skip
         self._executions = executions
         self._runner = runner
         self._workgroups = workgroups
+        self._prepared = prepared
         self.operations: dict[str, Operation] = {
             "StartQueryExecution": self.start_query_execution,
             "GetQueryExecution": self.get_query_execution,
@@ -30,9 +43,16 @@ class AthenaApi:
             "ListQueryExecutions": self.list_query_executions,
             "StopQueryExecution": self.stop_query_execution,
             "GetQueryResults": self.get_query_results,
-            "GetWorkGroup": lambda request: asyncio.to_thread(workgroups.get, request),
-            "ListWorkGroups": lambda request: asyncio.to_thread(workgroups.list, request),
-            "CreateWorkGroup": lambda request: asyncio.to_thread(workgroups.create, request),
+            "GetQueryRuntimeStatistics": self.get_query_runtime_statistics,
+            "CreatePreparedStatement": _in_thread(prepared.create),
+            "UpdatePreparedStatement": _in_thread(prepared.update),
+            "ListDataCatalogs": _in_thread(catalog.list_data_catalogs),
+            "GetDataCatalog": _in_thread(catalog.get_data_catalog),
+            "ListDatabases": _in_thread(catalog.list_databases),
+            "GetDatabase": _in_thread(catalog.get_database),
+            "ListTableMetadata": _in_thread(catalog.list_table_metadata),
+            "GetTableMetadata": _in_thread(catalog.get_table_metadata),
+            **{name: _in_thread(partial(workgroups.call, name)) for name in _REMEMBERED},
         }
 
     async def start_query_execution(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -40,18 +60,18 @@ class AthenaApi:
         query = _text(request, "QueryString")
         if len(query.encode()) > MAX_QUERY_BYTES:
             raise InvalidRequestError(f"QueryString must not be longer than {MAX_QUERY_BYTES} bytes")
-        if request.get("ExecutionParameters"):
-            raise InvalidRequestError("ExecutionParameters are not supported by the local Athena")
+        parameters = _texts(request, "ExecutionParameters")
         workgroup = request.get("WorkGroup") or "primary"
         asked = request.get("ResultConfiguration", {}).get("OutputLocation", "")
         folder = await asyncio.to_thread(self._folder, workgroup, asked)
-        statement = await asyncio.to_thread(_parse, query)
+        statement = await asyncio.to_thread(self._prepared.statement, query, parameters, workgroup)
         execution = self._executions.submit(
             query=query,
             statement=statement,
             database=request.get("QueryExecutionContext", {}).get("Database") or "default",
             workgroup=workgroup,
             folder=folder,
+            parameters=parameters,
             token=request.get("ClientRequestToken"),
         )
         return {"QueryExecutionId": execution.id}
@@ -60,6 +80,10 @@ class AthenaApi:
         """State, reason and statistics of one."""
         execution = self._executions.get(_text(request, "QueryExecutionId"))
         return {"QueryExecution": replies.query_execution(execution)}
+
+    async def get_query_runtime_statistics(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Times, rows and bytes of one."""
+        return replies.runtime_statistics(self._executions.get(_text(request, "QueryExecutionId")))
 
     async def batch_get_query_execution(self, request: dict[str, Any]) -> dict[str, Any]:
         """The same of up to 50."""
@@ -116,11 +140,15 @@ class AthenaApi:
         return folder.rstrip("/") + "/"
 
 
-def _parse(query: str) -> Statement:
-    statement = ddl.parse(query)
-    if isinstance(statement, Select):
-        dialect.parse(statement.query)
-    return statement
+def _in_thread(call: Callable[[dict[str, Any]], dict[str, Any]]) -> Operation:
+    return lambda request: asyncio.to_thread(call, request)
+
+
+def _texts(request: dict[str, Any], key: str) -> tuple[str, ...]:
+    values = request.get(key) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InvalidRequestError(f"{key} must be a list of texts")
+    return tuple(values)
 
 
 def _text(request: dict[str, Any], key: str) -> str:

@@ -1,15 +1,15 @@
-"""DDL, SHOW and DESCRIBE carried out on the catalogue. Each returns what Athena shows for it, line by line."""
+"""DDL carried out on the catalogue; SHOW and DESCRIBE go on to `shows`."""
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 
 from deploy.local.athena.errors import QueryFailedError
-from deploy.local.athena.glue import Glue, Partition, Table
+from deploy.local.athena.glue import Glue
+from deploy.local.athena.glue_items import Partition, Table
 from deploy.local.athena.hive_types import ColumnInfo, to_hive
-from deploy.local.athena.results import padded
-from deploy.local.athena.scan import Lake, partition_values, schema_of
+from deploy.local.athena.names import Names
+from deploy.local.athena.scan import Lake, partition_path, partition_values, schema_of
+from deploy.local.athena.shows import Lines, Shows
 from deploy.local.athena.statements import (
     AddColumns,
     AddPartitions,
@@ -18,28 +18,17 @@ from deploy.local.athena.statements import (
     CreateTable,
     CreateView,
     Ddl,
-    Describe,
     DropDatabase,
     DropPartitions,
     DropTable,
     DropView,
     PartitionSpec,
     RepairTable,
-    ShowColumns,
-    ShowDatabases,
-    ShowPartitions,
-    ShowTables,
-    TableName,
+    ReplaceColumns,
+    SetLocation,
+    SetProperties,
     Utility,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lines:
-    """The result of a statement on the catalogue: one text a row, whatever the columns say."""
-
-    columns: tuple[ColumnInfo, ...] = ()
-    lines: tuple[str, ...] = ()
 
 
 class CatalogStatements:
@@ -49,18 +38,21 @@ class CatalogStatements:
         self._glue = glue
         self._lake = lake
         self._describe = describe
+        self._names = Names(glue)
 
     def run(self, statement: Ddl | Utility, database: str) -> Lines:
         """Carry out one statement; `database` is where names without one are. Raises `QueryFailedError`."""
         match statement:
             case CreateDatabase() | DropDatabase():
                 return self._database(statement)
-            case CreateTable() | CreateView() | DropTable() | DropView() | AddColumns():
+            case CreateTable() | CreateView() | DropTable() | DropView():
                 return self._definition(statement, database)
+            case AddColumns() | ReplaceColumns() | SetLocation() | SetProperties():
+                return self._change(statement, database)
             case AddPartitions() | DropPartitions() | RepairTable():
                 return self._partitioning(statement, database)
             case _:
-                return self._show(statement, database)
+                return Shows(self._glue, self._names).run(statement, database)
 
     def _database(self, statement: CreateDatabase | DropDatabase) -> Lines:
         name = statement.name
@@ -77,9 +69,7 @@ class CatalogStatements:
             self._glue.drop_database(name)
         return Lines()
 
-    def _definition(
-        self, statement: CreateTable | CreateView | DropTable | DropView | AddColumns, database: str
-    ) -> Lines:
+    def _definition(self, statement: CreateTable | CreateView | DropTable | DropView, database: str) -> Lines:
         match statement:
             case CreateTable():
                 self._create_table(statement, database)
@@ -87,19 +77,18 @@ class CatalogStatements:
                 self._create_view(statement, database)
             case DropTable() | DropView():
                 self._drop(statement, database)
-            case AddColumns():
-                self._add_columns(statement, database)
         return Lines()
 
     def _create_table(self, statement: CreateTable, database: str) -> None:
         table = Table(
-            database=self._schema(statement.name, database),
+            database=self._names.schema(statement.name, database),
             name=statement.name.table,
             columns=statement.columns,
             partition_keys=statement.partition_keys,
             location=statement.location,
             comment=statement.comment,
             properties=statement.properties,
+            storage=statement.storage,
         )
         _check_columns((*table.columns, *table.partition_keys))
         schema_of(table)
@@ -107,7 +96,7 @@ class CatalogStatements:
             _unless(statement.if_not_exists, f"AlreadyExistsException: Table {table.name} already exists")
 
     def _create_view(self, statement: CreateView, database: str) -> None:
-        schema, name = self._schema(statement.name, database), statement.name.table
+        schema, name = self._names.schema(statement.name, database), statement.name.table
         columns = tuple(
             ColumnDef(name=info.name, type=to_hive(info)) for info in self._describe(statement.query, database)
         )
@@ -121,7 +110,7 @@ class CatalogStatements:
         self._glue.replace_table(view)
 
     def _drop(self, statement: DropTable | DropView, database: str) -> None:
-        found = self._find(statement.name, database)
+        found = self._names.find(statement.name, database)
         if found is None:
             _unless(statement.if_exists, f"SemanticException [Error 10001]: Table not found {statement.name.table}")
         elif (found.view_query is None) is isinstance(statement, DropView):
@@ -129,15 +118,35 @@ class CatalogStatements:
         else:
             self._glue.drop_table(found)
 
-    def _add_columns(self, statement: AddColumns, database: str) -> None:
-        table = self._need(statement.name, database)
-        grown = replace(table, columns=(*table.columns, *statement.columns))
-        _check_columns((*grown.columns, *grown.partition_keys))
-        schema_of(grown)
-        self._glue.replace_table(grown)
+    def _change(self, statement: AddColumns | ReplaceColumns | SetLocation | SetProperties, database: str) -> Lines:
+        table = self._names.need(statement.name, database)
+        match statement:
+            case AddColumns():
+                changed = replace(table, columns=(*table.columns, *statement.columns))
+            case ReplaceColumns():
+                changed = replace(table, columns=statement.columns)
+            case SetLocation() if statement.partition is not None:
+                return self._move_partition(table, replace(statement.partition, location=statement.location))
+            case SetLocation():
+                changed = replace(table, location=statement.location)
+            case SetProperties():
+                changed = replace(
+                    table, properties=tuple({**dict(table.properties), **dict(statement.properties)}.items())
+                )
+        _check_columns((*changed.columns, *changed.partition_keys))
+        schema_of(changed)
+        self._glue.replace_table(changed)
+        return Lines()
+
+    def _move_partition(self, table: Table, spec: PartitionSpec) -> Lines:
+        moved = _partition(table, spec)
+        if moved.values not in {partition.values for partition in self._glue.partitions(table)}:
+            raise QueryFailedError("FAILED: SemanticException [Error 10006]: Partition not found")
+        self._glue.move_partition(table, moved)
+        return Lines()
 
     def _partitioning(self, statement: AddPartitions | DropPartitions | RepairTable, database: str) -> Lines:
-        table = self._need(statement.name, database)
+        table = self._names.need(statement.name, database)
         if not table.partition_keys:
             raise QueryFailedError(f"SemanticException: table {table.name} is not partitioned")
         known = {partition.values for partition in self._glue.partitions(table)}
@@ -161,56 +170,14 @@ class CatalogStatements:
         missing = sorted(found - known)
         self._glue.add_partitions(
             table,
-            [Partition(values=values, location=table.location + _path(table, values) + "/") for values in missing],
+            [
+                Partition(values=values, location=table.location + partition_path(table, values) + "/")
+                for values in missing
+            ],
         )
-        names = [f"{table.name}:{_path(table, values)}" for values in missing]
+        names = [f"{table.name}:{partition_path(table, values)}" for values in missing]
         lines = [f"Partitions not in metastore:\t{chr(9).join(names)}"] if names else []
         return Lines(lines=(*lines, *(f"Repair: Added partition to metastore {name}" for name in names)))
-
-    def _show(self, statement: Utility, database: str) -> Lines:
-        match statement:
-            case ShowDatabases():
-                return _one_column("database_name", _like(self._glue.databases(), statement.like))
-            case ShowTables():
-                schema = self._schema(TableName(database=statement.database, table=""), database)
-                names = [table.name for table in self._glue.tables(schema)]
-                return _one_column("tab_name", _like(names, statement.like))
-            case ShowPartitions():
-                table = self._need(statement.name, database)
-                paths = sorted(_path(table, partition.values) for partition in self._glue.partitions(table))
-                return _one_column("partition", paths)
-            case ShowColumns():
-                table = self._need(statement.name, database)
-                return _one_column("field", [column.name for column in (*table.columns, *table.partition_keys)])
-            case Describe():
-                return self._describe_table(self._need(statement.name, database))
-
-    @staticmethod
-    def _describe_table(table: Table) -> Lines:
-        columns = tuple(ColumnInfo(name=name) for name in ("col_name", "data_type", "comment"))
-        every = (*table.columns, *table.partition_keys)
-        lines = [padded((column.name, column.type, column.comment)) for column in every]
-        if table.partition_keys:
-            keys = [padded((column.name, column.type, column.comment)) for column in table.partition_keys]
-            header = padded(("# col_name", "data_type", "comment"))
-            lines += [padded(("", "", "")), padded(("# Partition Information", "", "")), header, *keys]
-        return Lines(columns=columns, lines=tuple(lines))
-
-    def _schema(self, name: TableName, database: str) -> str:
-        schema = (name.database or database).lower()
-        if not self._glue.has_database(schema):
-            raise QueryFailedError(f"SemanticException [Error 10072]: Database does not exist: {schema}")
-        return schema
-
-    def _find(self, name: TableName, database: str) -> Table | None:
-        return self._glue.table((name.database or database).lower(), name.table)
-
-    def _need(self, name: TableName, database: str) -> Table:
-        table = self._find(name, database)
-        if table is None:
-            full = f"{(name.database or database).lower()}.{name.table}"
-            raise QueryFailedError(f"SemanticException [Error 10001]: Table not found {full}")
-        return table
 
 
 def _unless(tolerated: bool, problem: str) -> None:
@@ -225,10 +192,6 @@ def _check_columns(columns: Sequence[ColumnDef]) -> None:
         raise QueryFailedError(f"SemanticException [Error 10036]: Duplicate column name: {', '.join(twice)}")
 
 
-def _path(table: Table, values: Sequence[str]) -> str:
-    return "/".join(f"{key.name}={value}" for key, value in zip(table.partition_keys, values, strict=True))
-
-
 def _partition(table: Table, spec: PartitionSpec) -> Partition:
     given = dict(spec.values)
     if given.keys() != {key.name for key in table.partition_keys}:
@@ -236,7 +199,7 @@ def _partition(table: Table, spec: PartitionSpec) -> Partition:
             f"SemanticException: partition spec {given} does not name each partition key of {table.name} once"
         )
     values = tuple(given[key.name] for key in table.partition_keys)
-    location = spec.location or table.location + _path(table, values)
+    location = spec.location or table.location + partition_path(table, values)
     return Partition(values=values, location=location.rstrip("/") + "/")
 
 
@@ -246,15 +209,3 @@ def _matching(table: Table, spec: PartitionSpec, known: set[tuple[str, ...]]) ->
     if not {key for key, _ in spec.values} <= set(names):
         raise QueryFailedError(f"SemanticException [Error 10098]: {dict(spec.values)} are no partition keys")
     return [values for values in known if all(values[names.index(key)] == value for key, value in spec.values)]
-
-
-def _like(names: Sequence[str], pattern: str | None) -> list[str]:
-    """Hive's patterns: `*` for anything, `|` between alternatives; `%` is taken for `*`."""
-    if pattern is None:
-        return list(names)
-    wanted = re.sub("%", "*", pattern).split("|")
-    return [name for name in names if any(fnmatchcase(name, one) for one in wanted)]
-
-
-def _one_column(name: str, lines: Sequence[str]) -> Lines:
-    return Lines(columns=(ColumnInfo(name=name),), lines=tuple(lines))

@@ -2,6 +2,7 @@
 
 AthenaError
 ├── InvalidRequestError   the call is refused: HTTP 400, InvalidRequestException
+├── MetadataError         a database or table asked for is not there: HTTP 400, MetadataException
 └── QueryFailedError      the query was accepted and ends as FAILED, with this as its reason
 """
 
@@ -14,6 +15,10 @@ class AthenaError(HeadraceError):
 
 class InvalidRequestError(AthenaError):
     """The request cannot be accepted: no such execution, no output location, a syntax error."""
+
+
+class MetadataError(AthenaError):
+    """A data catalogue, database or table that a call asks for is not there."""
 
 
 class QueryFailedError(AthenaError):

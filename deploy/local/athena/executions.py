@@ -21,7 +21,7 @@ from uuid import uuid4
 from deploy.local.athena.errors import AthenaError, InvalidRequestError
 from deploy.local.athena.hive_types import ColumnInfo
 from deploy.local.athena.results import RowIndex
-from deploy.local.athena.statements import Select, Statement, StatementType, statement_type
+from deploy.local.athena.statements import Runnable, Select, StatementType, Write, statement_type
 from headrace.clock import Clock
 from headrace.telemetry.log import get_logger
 
@@ -50,6 +50,10 @@ class Outcome:
     columns: tuple[ColumnInfo, ...]
     rows: RowIndex
     is_csv: bool
+    updated: int = 0
+    """Rows that were written into a table."""
+    manifest: str = ""
+    """The s3:// URL of the list of files that were written."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,12 +62,14 @@ class Execution:
 
     id: str
     query: str
-    statement: Statement
+    statement: Runnable
     database: str
     workgroup: str
     output: str
     """The s3:// URL of the result file."""
     submitted: float
+    parameters: tuple[str, ...] = ()
+    """What the call gave for `?`, as written."""
     state: State = State.QUEUED
     reason: str = ""
     started: float | None = None
@@ -101,8 +107,9 @@ class Executions:
         self._tokens: dict[str, str] = {}
 
     def submit(
-        self, *, query: str, statement: Statement, database: str, workgroup: str, folder: str, token: str | None = None
-    ) -> Execution:
+        self, *, query: str, statement: Runnable, database: str, workgroup: str, folder: str,
+        parameters: tuple[str, ...] = (), token: str | None = None,
+    ) -> Execution:  # fmt: skip
         """Queue a statement; the same client `token` again is the same execution, not a second one."""
         with self._lock:
             if token is not None and token in self._tokens:
@@ -110,7 +117,7 @@ class Executions:
             execution_id = str(uuid4())
             execution = Execution(
                 id=execution_id, query=query, statement=statement, database=database, workgroup=workgroup,
-                output=f"{folder}{execution_id}.{'csv' if isinstance(statement, Select) else 'txt'}",
+                output=f"{folder}{execution_id}{_ending(statement)}", parameters=parameters,
                 submitted=self._clock.now(),
             )  # fmt: skip
             self._known[execution_id] = execution
@@ -186,6 +193,12 @@ class Executions:
                 return
             del self._known[oldest.id]
             self._tokens = {token: known for token, known in self._tokens.items() if known != oldest.id}
+
+
+def _ending(statement: Runnable) -> str:
+    if isinstance(statement, Write):
+        return ""
+    return ".csv" if isinstance(statement, Select) else ".txt"
 
 
 def _interrupt(execution: Execution) -> None:

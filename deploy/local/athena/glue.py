@@ -1,50 +1,17 @@
 """Databases, tables, views and partitions in the Glue API: the endpoint keeps nothing of its own."""
 
-import base64
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from botocore.config import Config
 from botocore.session import Session
 
 from deploy.local.athena.errors import QueryFailedError
-from deploy.local.athena.statements import ColumnDef
+from deploy.local.athena.glue_items import Partition, Table, folder, read_table, storage_descriptor, table_input
 from headrace.aws.faults import aws_errors
 from headrace.errors import NotFoundError
 
 BATCH_CREATE = 100
 """Glue's limit for BatchCreatePartition."""
-
-_PARQUET = {
-    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
-}
-_VIEW = "/* Presto View: ", " */"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table or, when `view_query` is set, a view. `location` ends in a slash."""
-
-    database: str
-    name: str
-    columns: tuple[ColumnDef, ...]
-    partition_keys: tuple[ColumnDef, ...] = ()
-    location: str = ""
-    comment: str = ""
-    properties: tuple[tuple[str, str], ...] = ()
-    view_query: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """`values` in the order of the table's partition keys; `location` ends in a slash."""
-
-    values: tuple[str, ...]
-    location: str
 
 
 class Glue:
@@ -91,13 +58,15 @@ class Glue:
         """Tables and views, by name."""
         with aws_errors():
             pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
-            return sorted((_table(item) for page in pages for item in page["TableList"]), key=lambda table: table.name)
+            return sorted(
+                (read_table(item) for page in pages for item in page["TableList"]), key=lambda table: table.name
+            )
 
     def table(self, database: str, name: str) -> Table | None:
         """The table or view, or None."""
         try:
             with aws_errors():
-                return _table(self._glue.get_table(DatabaseName=database, Name=name)["Table"])
+                return read_table(self._glue.get_table(DatabaseName=database, Name=name)["Table"])
         except NotFoundError:
             return None
 
@@ -105,7 +74,7 @@ class Glue:
         """False when it was there already."""
         with aws_errors():
             try:
-                self._glue.create_table(DatabaseName=table.database, TableInput=_table_input(table))
+                self._glue.create_table(DatabaseName=table.database, TableInput=table_input(table))
             except self._glue.exceptions.AlreadyExistsException:
                 return False
         return True
@@ -113,7 +82,7 @@ class Glue:
     def replace_table(self, table: Table) -> None:
         """Give an existing table or view another definition; its partitions stay."""
         with aws_errors():
-            self._glue.update_table(DatabaseName=table.database, TableInput=_table_input(table))
+            self._glue.update_table(DatabaseName=table.database, TableInput=table_input(table))
 
     def drop_table(self, table: Table) -> None:
         """With its partitions; the data stays where it is."""
@@ -127,7 +96,7 @@ class Glue:
                 DatabaseName=table.database, TableName=table.name, ExcludeColumnSchema=True
             )
             return [
-                Partition(values=tuple(item["Values"]), location=_folder(item["StorageDescriptor"]["Location"]))
+                Partition(values=tuple(item["Values"]), location=folder(item["StorageDescriptor"]["Location"]))
                 for page in pages
                 for item in page["Partitions"]
             ]
@@ -139,6 +108,18 @@ class Glue:
             for start in range(0, len(partitions), BATCH_CREATE)
         )
 
+    def move_partition(self, table: Table, partition: Partition) -> None:
+        """Look for a registered partition's files elsewhere."""
+        entry = {
+            "PartitionValueList": list(partition.values),
+            "PartitionInput": {
+                "Values": list(partition.values),
+                "StorageDescriptor": storage_descriptor(table, partition.location),
+            },
+        }
+        with aws_errors():
+            self._glue.batch_update_partition(DatabaseName=table.database, TableName=table.name, Entries=[entry])
+
     def drop_partitions(self, table: Table, values: Iterable[tuple[str, ...]]) -> None:
         """Forget them; the data stays where it is. One by one: the emulator has no BatchDeletePartition."""
         for one in values:
@@ -149,7 +130,7 @@ class Glue:
 
     def _add_batch(self, table: Table, batch: Sequence[Partition]) -> int:
         inputs = [
-            {"Values": list(partition.values), "StorageDescriptor": _storage(table, partition.location)}
+            {"Values": list(partition.values), "StorageDescriptor": storage_descriptor(table, partition.location)}
             for partition in batch
         ]
         with aws_errors():
@@ -161,72 +142,3 @@ class Glue:
             if error["ErrorCode"] != "AlreadyExistsException":
                 raise QueryFailedError(f"{error['ErrorCode']}: {error.get('ErrorMessage', '')}")
         return len(batch) - len(errors)
-
-
-def _folder(location: str) -> str:
-    return location.rstrip("/") + "/"
-
-
-def _columns(items: Iterable[dict[str, str]]) -> tuple[ColumnDef, ...]:
-    return tuple(
-        ColumnDef(name=item["Name"], type=item.get("Type", "string"), comment=item.get("Comment", "")) for item in items
-    )
-
-
-def _table(item: dict[str, Any]) -> Table:
-    storage = item.get("StorageDescriptor", {})
-    return Table(
-        database=item["DatabaseName"],
-        name=item["Name"],
-        columns=_columns(storage.get("Columns", [])),
-        partition_keys=_columns(item.get("PartitionKeys", [])),
-        location=_folder(storage["Location"]) if storage.get("Location") else "",
-        comment=item.get("Description", ""),
-        properties=tuple(item.get("Parameters", {}).items()),
-        view_query=_decode_view(item["ViewOriginalText"]) if item.get("TableType") == "VIRTUAL_VIEW" else None,
-    )
-
-
-def _glue_columns(columns: Iterable[ColumnDef]) -> list[dict[str, str]]:
-    return [{"Name": column.name, "Type": column.type, "Comment": column.comment} for column in columns]
-
-
-def _storage(table: Table, location: str) -> dict[str, Any]:
-    return {"Columns": _glue_columns(table.columns), "Location": location, **_PARQUET}
-
-
-def _table_input(table: Table) -> dict[str, Any]:
-    if table.view_query is not None:
-        return {
-            "Name": table.name,
-            "TableType": "VIRTUAL_VIEW",
-            "StorageDescriptor": {"Columns": _glue_columns(table.columns), "Location": ""},
-            "ViewOriginalText": _encode_view(table),
-            "ViewExpandedText": "/* Presto View */",
-            "Parameters": {"presto_view": "true", "comment": "Presto View"},
-        }
-    return {
-        "Name": table.name,
-        "Description": table.comment,
-        "TableType": "EXTERNAL_TABLE",
-        "StorageDescriptor": _storage(table, table.location),
-        "PartitionKeys": _glue_columns(table.partition_keys),
-        "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **dict(table.properties)},
-    }
-
-
-def _encode_view(table: Table) -> str:
-    """As Athena stores a view: base64 of JSON between comment marks."""
-    definition = {
-        "originalSql": table.view_query,
-        "catalog": "awsdatacatalog",
-        "schema": table.database,
-        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
-    }
-    return base64.b64encode(json.dumps(definition).encode()).decode().join(_VIEW)
-
-
-def _decode_view(text: str) -> str:
-    start, end = _VIEW
-    definition = json.loads(base64.b64decode(text.removeprefix(start).removesuffix(end)))
-    return str(definition["originalSql"])

@@ -21,7 +21,13 @@ _ATHENA = {
     "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
     "TIME": "time", "BLOB": "varbinary", "JSON": "json", '"NULL"': "unknown", "NULL": "unknown",
 }  # fmt: skip
-_HIVE = {"varchar": "string", "integer": "int", "timestamp with time zone": "timestamp", "json": "string"}
+_HIVE = {
+    "varchar": "string",
+    "varbinary": "binary",
+    "integer": "int",
+    "timestamp with time zone": "timestamp",
+    "json": "string",
+}
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)", re.IGNORECASE)
 
 
@@ -78,6 +84,41 @@ def to_hive(column: ColumnInfo) -> str:
     if column.type == "decimal":
         return f"decimal({column.precision},{column.scale})"
     return _HIVE.get(column.type, column.type)
+
+
+def table_type(column: ColumnInfo, arrow: pa.DataType) -> str:
+    """The Hive type of a column that a query would give a table; Athena's own name where Hive has none."""
+    if column.type in {"unknown", "timestamp with time zone"}:
+        return column.type
+    return from_arrow(arrow) if column.type in {"array", "map", "row"} else to_hive(column)
+
+
+def from_arrow(kind: pa.DataType) -> str:
+    """Arrow → `map<string,decimal(18,4)>`. Raises `QueryFailedError` for a type that tables cannot have."""
+    if pa.types.is_map(kind):
+        return f"map<{from_arrow(kind.key_type)},{from_arrow(kind.item_type)}>"
+    if pa.types.is_list(kind):
+        return f"array<{from_arrow(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{field.name}:{from_arrow(field.type)}' for field in kind)}>"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    found = next((name for name, simple in _SIMPLE.items() if simple == kind), None)
+    if found is None:
+        raise QueryFailedError(f"NOT_SUPPORTED: Unsupported Hive type: {kind}")
+    return found
+
+
+def trino_type(text: str) -> str:
+    """`map<string,int>` → `map(varchar, integer)`, as information_schema names types."""
+    name, _, arguments = text.partition("<")
+    if not arguments:
+        return {"string": "varchar", "int": "integer", "float": "real", "binary": "varbinary"}.get(name, name)
+    parts = _split(arguments.removesuffix(">"))
+    if name == "struct":
+        pairs = (part.partition(":") for part in parts)
+        return f"row({', '.join(f'{field} {trino_type(kind)}' for field, _, kind in pairs)})"
+    return f"{name}({', '.join(map(trino_type, parts))})"
 
 
 def _split(text: str) -> Sequence[str]:

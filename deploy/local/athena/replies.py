@@ -20,7 +20,7 @@ def query_execution(execution: Execution) -> dict[str, Any]:
             "Retryable": False,
             "ErrorMessage": execution.reason,
         }
-    return {
+    reply = {
         "QueryExecutionId": execution.id,
         "Query": execution.query,
         "StatementType": execution.type,
@@ -34,10 +34,25 @@ def query_execution(execution: Execution) -> dict[str, Any]:
             "EffectiveEngineVersion": "Athena engine version 3",
         },
     }
+    if execution.parameters:
+        reply["ExecutionParameters"] = list(execution.parameters)
+    return reply
 
 
-def _statistics(execution: Execution) -> dict[str, int]:
-    statistics = {"DataScannedInBytes": execution.bytes_scanned}
+def runtime_statistics(execution: Execution) -> dict[str, Any]:
+    """The `QueryRuntimeStatistics` structure, without the stages that there are none of here."""
+    times = _statistics(execution)
+    timeline = {name: value for name, value in times.items() if name.endswith("Millis")}
+    rows: dict[str, int] = {"InputBytes": execution.bytes_scanned}
+    if execution.outcome is not None:
+        rows["OutputRows"] = execution.outcome.updated or max(0, len(execution.outcome.rows) - 1)
+    return {"QueryRuntimeStatistics": {"Timeline": timeline, "Rows": rows}}
+
+
+def _statistics(execution: Execution) -> dict[str, Any]:
+    statistics: dict[str, Any] = {"DataScannedInBytes": execution.bytes_scanned}
+    if execution.outcome is not None and execution.outcome.manifest:
+        statistics["DataManifestLocation"] = execution.outcome.manifest
     if execution.started is not None:
         statistics["QueryQueueTimeInMillis"] = _milliseconds(execution.started - execution.submitted)
     if execution.completed is not None:
@@ -72,7 +87,7 @@ def query_results(
     ]
     data = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows]
     page: dict[str, Any] = {
-        "UpdateCount": 0,
+        "UpdateCount": outcome.updated,
         "ResultSet": {"Rows": data, "ResultSetMetadata": {"ColumnInfo": columns}},
     }
     return page | ({"NextToken": next_token} if next_token else {})

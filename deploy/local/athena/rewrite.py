@@ -7,6 +7,7 @@ doubles to integers, and `_col0` as the name of an unnamed column.
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
@@ -31,6 +32,7 @@ _INTEGERS = frozenset(
 _TIMES = {
     exp.DataType.Type.TIMESTAMP: "TIMESTAMP", exp.DataType.Type.TIMESTAMPTZ: "TIMESTAMPTZ",
 }  # fmt: skip
+_NUMBER = re.compile(r"[+-]?\d*\.?\d+")
 _ZONE = re.compile(r"\d\d:\d\d.*([+-]\d\d:?\d\d|[A-Za-z])")
 
 
@@ -123,6 +125,8 @@ def _cast(node: exp.Cast) -> exp.Expr:
         if isinstance(node.this, exp.Literal) and _ZONE.search(node.this.name):
             name = "TIMESTAMPTZ"
         return type(node)(this=node.this, to=exp.DataType.build(name, dialect="duckdb"))
+    if to.this is exp.DataType.Type.DECIMAL and not to.expressions:
+        return type(node)(this=node.this, to=_decimal_type(node.this))
     if to.this in exp.DataType.TEXT_TYPES:
         text = _call("athena_varchar", node.this)
         return _call("left", text, to.expressions[0].this) if to.expressions else text
@@ -132,6 +136,15 @@ def _cast(node: exp.Cast) -> exp.Expr:
         is_double = exp.EQ(this=_call("typeof", node.this.copy()), expression=exp.Literal.string("DOUBLE"))
         return exp.Case(ifs=[exp.If(this=is_double, true=whole)], default=node.copy())
     return node
+
+
+def _decimal_type(value: exp.Expr) -> exp.DataType:
+    """`DECIMAL '9.50'` has the digits of its text; any other cast to decimal has no fraction."""
+    if not (isinstance(value, exp.Literal) and value.is_string and _NUMBER.fullmatch(value.name)):
+        return exp.DataType.build("decimal(38, 0)")
+    _, digits, exponent = Decimal(value.name).as_tuple()
+    scale = max(0, -int(exponent))
+    return exp.DataType.build(f"decimal({max(len(digits), scale)}, {scale})")
 
 
 def _unnest(node: exp.Unnest) -> exp.Expr:

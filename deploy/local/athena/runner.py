@@ -1,6 +1,7 @@
-"""One statement carried out: the catalogue or the engine, and the file in the output location."""
+"""One statement carried out: by the catalogue, the engine, the writer or the prepared statements, and its result."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from pyarrow import fs
 
@@ -8,23 +9,39 @@ from deploy.local.athena.catalog_statements import CatalogStatements
 from deploy.local.athena.engine import Engine
 from deploy.local.athena.errors import QueryFailedError
 from deploy.local.athena.executions import Execution, Outcome
+from deploy.local.athena.hive_types import ColumnInfo
+from deploy.local.athena.prepared import PreparedStatements
 from deploy.local.athena.results import RowIndex, csv_line, parse_csv, parse_lines, text_of
-from deploy.local.athena.statements import Select
+from deploy.local.athena.shows import Lines
+from deploy.local.athena.statements import CreateTableAs, Deallocate, Insert, Prepare, Select, Unload, Write
+from deploy.local.athena.writes import Job, Writes
 
 
 class StatementRunner:
     """`Runner` on the catalogue, the engine and a file system of buckets."""
 
-    def __init__(self, catalog: CatalogStatements, engine: Engine, files: fs.FileSystem) -> None:
+    def __init__(
+        self, catalog: CatalogStatements, writes: Writes, prepared: PreparedStatements, engine: Engine,
+        files: fs.FileSystem,
+    ) -> None:  # fmt: skip
         self._catalog = catalog
+        self._writes = writes
+        self._prepared = prepared
         self._engine = engine
         self._files = files
 
     def run(self, execution: Execution) -> Outcome:
         """See `Runner`."""
-        if isinstance(execution.statement, Select):
-            return self._select(execution, execution.statement)
-        result = self._catalog.run(execution.statement, execution.database)
+        match execution.statement:
+            case Select() as select:
+                return self._select(execution, select)
+            case CreateTableAs() | Insert() | Unload() as write:
+                return self._write_rows(execution, write)
+            case Prepare() | Deallocate() as prepared:
+                self._prepared.run(prepared, execution.workgroup)
+                result = Lines()
+            case catalog:
+                result = self._catalog.run(catalog, execution.database)
         lines = ((line + "\n").encode() for line in result.lines)
         return Outcome(columns=result.columns, rows=self._write(execution.output, lines), is_csv=False)
 
@@ -38,11 +55,23 @@ class StatementRunner:
             data = file.read_at(size, start)
         return parse_csv(data, len(outcome.columns)) if outcome.is_csv else parse_lines(data)
 
-    def _select(self, execution: Execution, statement: Select) -> Outcome:
-        def on_cursor(interrupt: Callable[[], None]) -> None:
-            execution.interrupt = interrupt
+    def _write_rows(self, execution: Execution, statement: Write) -> Outcome:
+        folder = execution.output.removesuffix(execution.id)
+        job = Job(
+            database=execution.database, name=execution.id, results=folder, on_cursor=partial(_stop_with, execution)
+        )
+        done = self._writes.run(statement, job)
+        execution.bytes_scanned = done.bytes_scanned
+        return Outcome(
+            columns=(ColumnInfo(name="rows", type="bigint", precision=19),),
+            rows=RowIndex(),
+            is_csv=True,
+            updated=0 if isinstance(statement, Unload) else done.written.rows,
+            manifest=done.manifest,
+        )
 
-        running = self._engine.start(statement.query, execution.database, on_cursor)
+    def _select(self, execution: Execution, statement: Select) -> Outcome:
+        running = self._engine.start(statement.query, execution.database, partial(_stop_with, execution))
 
         def lines() -> Iterator[bytes]:
             yield csv_line(column.name for column in running.columns)
@@ -64,6 +93,10 @@ class StatementRunner:
         except OSError as error:
             raise QueryFailedError(f"Unable to write the result to {url}: {error}") from error
         return index
+
+
+def _stop_with(execution: Execution, interrupt: Callable[[], None]) -> None:
+    execution.interrupt = interrupt
 
 
 def _path(url: str) -> str:

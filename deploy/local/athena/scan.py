@@ -1,4 +1,4 @@
-"""Parquet in S3 as one dataset per table, made of the registered partitions only.
+"""Files in S3 as one dataset per table, made of the registered partitions only.
 
 DuckDB is handed an empty dataset that only knows its columns; when it starts to scan, with the columns and the filter
 it has pushed down, the partitions that can match are listed and become fragments. So pruned partitions are not read,
@@ -21,8 +21,9 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from deploy.local.athena.errors import QueryFailedError
-from deploy.local.athena.glue import Partition, Table
+from deploy.local.athena.glue_items import Partition, Table
 from deploy.local.athena.hive_types import to_arrow
+from deploy.local.athena.statements import ColumnDef
 
 KEPT_FRAGMENTS = 20_000
 KEPT_BYTES = 256 << 20
@@ -31,6 +32,9 @@ SMALL_BYTES = 256 << 10
 LISTED_APART = 64
 """Up to so many partitions are listed one by one."""
 WORKERS = 16
+_UNSAFE = re.compile(r"""[\x01-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
+"""What Hive writes as %XX in the name of a partition's folder."""
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = ds.ParquetFileFormat(
     read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"),
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=True),
@@ -59,16 +63,16 @@ class Lake:
 
     def fragments(self, table: Table, partitions: Sequence[Partition]) -> list[ds.ParquetFileFragment]:
         """The files of these partitions, footers read."""
-        files = [(one, info) for one, infos in self._files(table, partitions) for info in infos]
+        files = [(one, info) for one, infos in self.listed(table, partitions) for info in infos]
         try:
             return list(self._workers.map(lambda file: self._fragment(table, *file), files))
         except pa.ArrowInvalid as error:
             raise QueryFailedError(f"HIVE_BAD_DATA: {str(error).splitlines()[0]}") from error
 
-    def _files(
+    def listed(
         self, table: Table, partitions: Sequence[Partition]
     ) -> Iterable[tuple[Partition, Sequence[fs.FileInfo]]]:
-        """One listing of the whole table when that is less work than one for each partition."""
+        """The files of each; in one listing of the whole table when that is less work than one for each partition."""
         base = _path(table.location) + "/"
         if len(partitions) <= LISTED_APART or not all(_path(one.location).startswith(base) for one in partitions):
             return self._workers.map(lambda one: (one, self._list(_path(one.location))), partitions)
@@ -113,32 +117,32 @@ class Lake:
 
 
 class TableScan(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow has no types
-    """What DuckDB sees of a table. `bytes_scanned` counts what its scans had to read."""
+    """What DuckDB sees of a table of Parquet. `bytes_scanned` counts what its scans had to read."""
 
     def __init__(self, lake: Lake, table: Table, partitions: Callable[[], Sequence[Partition]]) -> None:
         super().__init__([], schema_of(table), _PARQUET, lake.files)
-        self._lake = lake
-        self._table = table
+        self.lake = lake
+        self.table = table
         self._partitions = partitions
         self.bytes_scanned = 0
 
     def scanner(self, *, columns: Sequence[str] | None = None, filter: Any = None, **options: Any) -> ds.Scanner:  # noqa: A002 - pyarrow's name
         """Called by DuckDB for each scan, with what it needs and what it can do without."""
-        fragments = self._lake.fragments(self._table, self._matching(filter))
+        fragments = self.lake.fragments(self.table, self.matching(filter))
         self.bytes_scanned += sum(_bytes(fragment, self._touched(columns, filter)) for fragment in fragments)
-        dataset = ds.FileSystemDataset(fragments, self.schema, _PARQUET, self._lake.files)
+        dataset = ds.FileSystemDataset(fragments, self.schema, _PARQUET, self.lake.files)
         return dataset.scanner(columns=columns, filter=filter, **options)
 
-    def _matching(self, condition: Any) -> list[Partition]:
+    def matching(self, condition: Any) -> list[Partition]:
         """The partitions whose values may satisfy the filter."""
         partitions = self._partitions()
-        if condition is None or not self._table.partition_keys:
+        if condition is None or not self.table.partition_keys:
             return list(partitions)
         by_number = [
-            _PARQUET.make_fragment(str(number), self._lake.files, _expression(self._table, partition))
+            _PARQUET.make_fragment(str(number), self.lake.files, _expression(self.table, partition))
             for number, partition in enumerate(partitions)
         ]
-        pruned = ds.FileSystemDataset(by_number, self.schema, _PARQUET, self._lake.files).get_fragments(condition)
+        pruned = ds.FileSystemDataset(by_number, self.schema, _PARQUET, self.lake.files).get_fragments(condition)
         return [partitions[int(fragment.path)] for fragment in pruned]
 
     def _touched(self, columns: Sequence[str] | None, condition: Any) -> frozenset[str]:
@@ -161,6 +165,12 @@ def partition_values(table: Table, folder: str) -> tuple[str, ...] | None:
     return tuple(unquote(value) for _, _, value in pairs)
 
 
+def partition_path(table: Table, values: Sequence[str]) -> str:
+    """The folder that Hive gives a partition: `year=2026/month=04`."""
+    pairs = zip(table.partition_keys, values, strict=True)
+    return "/".join(f"{key.name}={_UNSAFE.sub(lambda found: f'%{ord(found[0]):02X}', value)}" for key, value in pairs)
+
+
 def _path(location: str) -> str:
     return location.removeprefix("s3://").rstrip("/")
 
@@ -169,7 +179,18 @@ def _expression(table: Table, partition: Partition) -> Any:
     if not table.partition_keys:
         return None
     pairs = zip(table.partition_keys, partition.values, strict=True)
-    return reduce(and_, (ds.field(key.name) == pa.scalar(value).cast(to_arrow(key.type)) for key, value in pairs))
+    return reduce(and_, (_is(key, value) for key, value in pairs))
+
+
+def key_value(key: ColumnDef, text: str) -> pa.Scalar:
+    """A partition's value as its key's type; Hive's name for NULL is NULL."""
+    kind = to_arrow(key.type)
+    return pa.scalar(None, kind) if text == NULL_PARTITION else pa.scalar(text).cast(kind)
+
+
+def _is(key: ColumnDef, text: str) -> Any:
+    value = key_value(key, text)
+    return ds.field(key.name) == value if value.is_valid else ds.field(key.name).is_null()
 
 
 def _held(key: tuple[Any, ...]) -> int:

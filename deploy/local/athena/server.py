@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from deploy.local.athena.errors import InvalidRequestError
+from deploy.local.athena.errors import InvalidRequestError, MetadataError
 from headrace.errors import HeadraceError
 
 _TARGET = "AmazonAthena."
@@ -40,10 +40,8 @@ def application(api: "asyncio.Future[Operations]") -> web.Application:
             return _error(400, "SerializationException", "the body is no JSON object")
         try:
             return _reply(200, await operation(body))
-        except InvalidRequestError as error:
-            return _error(400, "InvalidRequestException", str(error), AthenaErrorCode="INVALID_INPUT")
         except HeadraceError as error:
-            return _error(500, "InternalServerException", str(error))
+            return _refusal(error)
 
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -55,6 +53,16 @@ def application(api: "asyncio.Future[Operations]") -> web.Application:
 
 def _reply(status: int, body: dict[str, Any]) -> web.Response:
     return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/x-amz-json-1.1")
+
+
+def _refusal(error: HeadraceError) -> web.Response:
+    match error:
+        case InvalidRequestError():
+            return _error(400, "InvalidRequestException", str(error), AthenaErrorCode="INVALID_INPUT")
+        case MetadataError():
+            return _error(400, "MetadataException", str(error))
+        case _:
+            return _error(500, "InternalServerException", str(error))
 
 
 def _error(status: int, kind: str, message: str, **more: str) -> web.Response:

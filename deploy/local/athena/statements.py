@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deploy.local.athena.storage import Storage
+
 
 class StatementType(StrEnum):
     """What GetQueryExecution calls the kind of a statement."""
@@ -58,7 +60,7 @@ class DropDatabase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable:
-    """CREATE EXTERNAL TABLE … STORED AS PARQUET LOCATION '…'."""
+    """CREATE EXTERNAL TABLE … LOCATION '…'."""
 
     name: TableName
     columns: tuple[ColumnDef, ...]
@@ -67,6 +69,7 @@ class CreateTable:
     if_not_exists: bool
     comment: str
     properties: tuple[tuple[str, str], ...]
+    storage: Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,31 @@ class AddColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceColumns:
+    """ALTER TABLE … REPLACE COLUMNS (…)."""
+
+    name: TableName
+    columns: tuple[ColumnDef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLocation:
+    """ALTER TABLE … [PARTITION (…)] SET LOCATION '…'."""
+
+    name: TableName
+    partition: PartitionSpec | None
+    location: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetProperties:
+    """ALTER TABLE … SET TBLPROPERTIES (…)."""
+
+    name: TableName
+    properties: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShowDatabases:
     """SHOW DATABASES | SCHEMAS [LIKE 'pattern']."""
 
@@ -133,10 +161,41 @@ class ShowColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Describe:
-    """DESCRIBE [EXTENDED | FORMATTED]; both words only add nothing here."""
+class ShowViews:
+    """SHOW VIEWS [IN database] ['pattern']."""
+
+    database: str | None
+    like: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreateTable:
+    """SHOW CREATE TABLE."""
 
     name: TableName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreateView:
+    """SHOW CREATE VIEW."""
+
+    name: TableName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowProperties:
+    """SHOW TBLPROPERTIES name ['key']."""
+
+    name: TableName
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    """DESCRIBE [EXTENDED | FORMATTED]; both words add how the table is stored."""
+
+    name: TableName
+    detailed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,16 +229,86 @@ class Select:
     query: str
 
 
-Utility = ShowDatabases | ShowTables | ShowPartitions | ShowColumns | Describe
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """How a CTAS or an UNLOAD writes: formats and compressions in capitals, empty for the default."""
+
+    format: str = "PARQUET"
+    compression: str = ""
+    field_delimiter: str = ""
+    partitioned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTableAs:
+    """CREATE TABLE … [WITH (…)] AS query [WITH NO DATA]; without a location it goes below the results."""
+
+    name: TableName
+    if_not_exists: bool
+    query: str
+    with_data: bool
+    location: str | None
+    options: WriteOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insert:
+    """INSERT INTO … [(columns)] query; no columns means all, in the table's order."""
+
+    name: TableName
+    columns: tuple[str, ...]
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unload:
+    """UNLOAD (query) TO 's3://…' WITH (…)."""
+
+    query: str
+    location: str
+    options: WriteOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """PREPARE name FROM query."""
+
+    name: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """EXECUTE name [USING parameters], the parameters as written."""
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deallocate:
+    """DEALLOCATE PREPARE name."""
+
+    name: str
+
+
+Utility = (
+    ShowDatabases | ShowTables | ShowViews | ShowPartitions | ShowColumns | ShowCreateTable | ShowCreateView
+    | ShowProperties | Describe
+)  # fmt: skip
 Ddl = (
     CreateDatabase | DropDatabase | CreateTable | DropTable | AddPartitions | DropPartitions | AddColumns
-    | RepairTable | CreateView | DropView
+    | ReplaceColumns | SetLocation | SetProperties | RepairTable | CreateView | DropView
 )  # fmt: skip
-Statement = Ddl | Utility | Select
+Write = CreateTableAs | Insert | Unload
+Prepared = Prepare | Deallocate
+Statement = Ddl | Utility | Select | Write | Prepared | Execute
+Runnable = Ddl | Utility | Select | Write | Prepared
+"""What an execution carries out: EXECUTE has been replaced by the statement it stands for."""
 
 
-def statement_type(statement: Statement) -> StatementType:
-    """DDL, DML (a query) or UTILITY (SHOW and DESCRIBE)."""
-    if isinstance(statement, Select):
+def statement_type(statement: Runnable) -> StatementType:
+    """DML (queries and what they write), UTILITY (SHOW and DESCRIBE) or DDL, which CTAS counts as."""
+    if isinstance(statement, Select | Insert | Unload):
         return StatementType.DML
     return StatementType.UTILITY if isinstance(statement, Utility) else StatementType.DDL

@@ -15,7 +15,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
+_ESCAPE = re.compile(r"\\([0-3][0-7]{2})|\\u([0-9a-fA-F]{4})|\\(.)|''", re.DOTALL)
+_CONTROL = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _IDENTIFIER = re.compile(r"\w+")
 
 
@@ -33,13 +34,13 @@ class Token:
         return self.text.lower() if self.kind in {"word", "mark"} else ""
 
 
-def tokenize(text: str) -> list[Token]:
-    """The tokens of `text` without spaces and comments, and one of kind `end` after them."""
+def tokenize(text: str, start: int = 0) -> list[Token]:
+    """The tokens of `text` from `start` on, without spaces and comments, and one of kind `end` after them."""
     found = []
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(text, start):
         kind, value = str(match.lastgroup), match.group()
         if kind == "string":
-            value = _ESCAPE.sub(lambda escape: escape[1] or "'", value[1:-1])
+            value = _ESCAPE.sub(_unescaped, value[1:-1])
         elif kind == "quoted":
             value = value[1:-1]
         if kind != "space":
@@ -47,11 +48,19 @@ def tokenize(text: str) -> list[Token]:
     return [*found, Token(kind="end", text="<EOF>", start=len(text))]
 
 
+def _unescaped(escape: re.Match[str]) -> str:
+    """Hive's escapes: octal, Unicode, control letters, and any other character as itself."""
+    octal, code, character = escape.groups()
+    if octal or code:
+        return chr(int(octal, 8) if octal else int(code, 16))
+    return "'" if character is None else _CONTROL.get(character, character)
+
+
 class Cursor:
     """A place in a statement. What does not fit raises `InvalidRequestError` with its line and column."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         self._tokens = tokenize(text)
         self._at = 0
 
@@ -73,14 +82,22 @@ class Cursor:
 
     def take_rest(self) -> str:
         """Step to the end; everything from here on, as written."""
-        rest = self._text[self.next.start :]
+        rest = self.text[self.next.start :]
         self._at = len(self._tokens) - 1
         return rest
 
+    def comes(self, *words: str) -> bool:
+        """Whether these words come next; they stay there."""
+        ahead = self._tokens[self._at : self._at + len(words)]
+        return tuple(token.word for token in ahead) == words
+
+    def skip_to(self, start: int) -> None:
+        """Go on at this place of the text, whatever lies before it."""
+        self._tokens, self._at = tokenize(self.text, start), 0
+
     def accept(self, *words: str) -> bool:
         """Step over these words if they come next, all of them."""
-        ahead = self._tokens[self._at : self._at + len(words)]
-        if tuple(token.word for token in ahead) != words:
+        if not self.comes(*words):
             return False
         self._at += len(words)
         return True
@@ -98,12 +115,12 @@ class Cursor:
 
     def string(self) -> str:
         """The value of a string in single or double quotes."""
-        if self.next.kind != "string" and not self._text.startswith('"', self.next.start):
+        if self.next.kind != "string" and not self.text.startswith('"', self.next.start):
             raise self.mismatch("a string")
         return self.take().text
 
     def mismatch(self, expected: str) -> InvalidRequestError:
         """The error for what comes next, worded as Athena's parser words it."""
-        before = self._text[: self.next.start]
+        before = self.text[: self.next.start]
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1)
         return InvalidRequestError(f"line {line}:{column}: mismatched input '{self.next.text}'. Expecting: {expected}")

@@ -1,10 +1,12 @@
-"""Workgroups, kept in the emulator's own Athena API: it runs no DDL, but it does remember workgroups."""
+"""What the emulator's own Athena API remembers: workgroups, prepared and named queries. It runs no DDL."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore import xform_name
 from botocore.config import Config
+from botocore.exceptions import ParamValidationError
 from botocore.session import Session
 
 from deploy.local.athena.errors import InvalidRequestError
@@ -39,21 +41,14 @@ class Workgroups:
 
     def get(self, request: dict[str, Any]) -> dict[str, Any]:
         """GetWorkGroup."""
-        return self._call("get_work_group", request)
+        return self.call("GetWorkGroup", request)
 
-    def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        """ListWorkGroups."""
-        return self._call("list_work_groups", request)
-
-    def create(self, request: dict[str, Any]) -> dict[str, Any]:
-        """CreateWorkGroup."""
-        return self._call("create_work_group", request)
-
-    def _call(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Any operation, as it is. Raises `InvalidRequestError` when it is refused."""
         try:
             with aws_errors():
-                reply = getattr(self._athena, method)(**request)
-        except (NotFoundError, RequestError) as error:
+                reply = getattr(self._athena, xform_name(operation))(**request)
+        except (NotFoundError, RequestError, ParamValidationError) as error:
             raise InvalidRequestError(str(error).partition(": ")[2] or str(error)) from error
         return {key: _json(value) for key, value in reply.items() if key != "ResponseMetadata"}
 
