@@ -5,16 +5,18 @@ stay bytes, so that one bad event never harms the others; a body that is no JSON
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from headrace.errors import UnavailableError
+from headrace.events.outline import elements, members
 
 BOM = b"\xef\xbb\xbf"
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+_LISTS = (b"events", b"data", b"records", b"items")
 _NO_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
@@ -54,6 +56,8 @@ def read_answer(body: bytes, content_type: str, next_cursor: str | None) -> Answ
             return Answer(payloads=_list.decode(body), next_cursor=next_cursor)
         _value.decode(body)
     except _NO_JSON as error:
+        if (outlined := _outlined(body, next_cursor)) is not None:
+            return outlined
         lines = _lines(body)
         if not body.startswith(b"[") and (_is_object(lines[0]) or _is_object(lines[-1])):
             return Answer(payloads=lines, next_cursor=next_cursor)
@@ -91,6 +95,21 @@ def _object(body: bytes, next_cursor: str | None) -> Answer:
             named = next_cursor if last or given is msgspec.UNSET else str(given)
             return Answer(payloads=_list.decode(field), next_cursor=named, last=last)
     return Answer(payloads=(body,), next_cursor=next_cursor)
+
+
+def _outlined(body: bytes, next_cursor: str | None) -> Answer | None:
+    """A page in which something is no JSON, when its elements can be told apart all the same."""
+    if body.startswith(b"["):
+        found = elements(body)
+        return None if found is None else Answer(payloads=found, next_cursor=next_cursor)
+    fields = members(body) or {}
+    for name in _LISTS:
+        found = elements(fields.get(name, b""))
+        if found is not None:
+            cursor = fields.get(b"next_cursor")
+            rest = b'{"events":[]}' if cursor is None else b'{"events":[],"next_cursor":%s}' % cursor
+            return replace(_object(rest, next_cursor), payloads=found)
+    return None
 
 
 def _lines(body: bytes) -> list[bytes]:

@@ -1,10 +1,11 @@
 """How far a source has been taken, and what came out of it: one document, moved by compare-and-set.
 
-`cursor:{source_id}` = `{"cursor": …, "exhausted": false, "totals": {"polled": …, "accepted": …, …}}`. Position and
-totals move in one write, so that the totals count every page once.
+`cursor:{source_id}` = `{"cursor": …, "exhausted": false, "totals": {"polled": …, "accepted": …, …}}`, and while they
+apply `"spool": {"since": …, "written": …, "drained": …}` and `"pinned_at": …`. Position, totals and spool move in one
+write, so that the totals count every page once.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from headrace.errors import ConflictError
@@ -15,13 +16,18 @@ PREFIX = "cursor:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Counts of a source since its first page: polled = accepted + rejected, extra_columns ⊂ accepted."""
+    """Counts of a source since its first page.
+
+    polled = accepted + rejected, extra_columns ⊂ accepted, accepted = put + spooled. `spooled` events wait for the
+    stream: once they are put back they count as `put`, so that it ends at 0.
+    """
 
     polled: int = 0
     accepted: int = 0
     extra_columns: int = 0
     rejected: int = 0
     put: int = 0
+    spooled: int = 0
 
     def plus(self, other: "Totals") -> "Totals":
         """The sum, field by field."""
@@ -29,41 +35,129 @@ class Totals:
         return Totals(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """The pages that wait for the stream: number `drained` up to, not including, number `written`."""
+
+    since: float
+    """When the stream was given up, in seconds since 1970 UTC: part of every key, so that no two outages share one."""
+    written: int = 0
+    drained: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    position: Any = None
+    exhausted: bool = False
+    totals: Totals = Totals()
+    spool: Spool | None = None
+    pinned_at: float | None = None
+
+    @property
+    def spooled_pages(self) -> int:
+        return 0 if self.spool is None else self.spool.written - self.spool.drained
+
+    def to_document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "cursor": self.position,
+            "exhausted": self.exhausted and not self.spooled_pages,
+            "totals": asdict(self.totals),
+        }
+        if self.spool is not None:
+            document["spool"] = asdict(self.spool)
+        if self.pinned_at is not None:
+            document["pinned_at"] = self.pinned_at
+        return document
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "_State":
+        return cls(
+            position=document["cursor"],
+            exhausted=document["exhausted"],
+            totals=Totals(**document["totals"]),
+            spool=Spool(**document["spool"]) if "spool" in document else None,
+            pinned_at=document.get("pinned_at"),
+        )
+
+
 class Cursor:
-    """A source's document, as this process last wrote it."""
+    """A source's document, as this process last wrote it.
+
+    Every write raises `ConflictError` when another poller wrote meanwhile, and changes nothing then.
+    """
 
     def __init__(self, state: StateStore, source_id: str) -> None:
-        self._state = state
+        self.source_id = source_id
+        self._store = state
         self._key = PREFIX + source_id
         self._version = 0
-        self.position: Any = None
+        self._state = _State()
+
+    @property
+    def position(self) -> Any:
         """What the source makes of it; None is the start."""
-        self.exhausted = False
-        self.totals = Totals()
+        return self._state.position
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source was read to its end. The document says so only once the spool is empty, too."""
+        return self._state.exhausted
+
+    @property
+    def totals(self) -> Totals:
+        """What came of the pages up to the position."""
+        return self._state.totals
+
+    @property
+    def spool(self) -> Spool | None:
+        """What waits for the stream; None while it answers."""
+        return self._state.spool
+
+    @property
+    def spooled(self) -> int:
+        """Pages that wait for the stream."""
+        return self._state.spooled_pages
 
     @classmethod
     async def load(cls, state: StateStore, source_id: str) -> Self:
         """The cursor as stored. A source that is met for the first time gets its document at once."""
         cursor = cls(state, source_id)
         if (document := await state.get(cursor._key)) is None:
-            await cursor._write(None, cursor.totals, exhausted=False)
+            await cursor._write(cursor._state)
         else:
             cursor._version = document.version
-            cursor.position = document.value["cursor"]
-            cursor.exhausted = document.value["exhausted"]
-            cursor.totals = Totals(**document.value["totals"])
+            cursor._state = _State.from_document(document.value)
         return cursor
 
-    async def advance(self, position: Any, totals: Totals, *, exhausted: bool) -> None:
-        """Move to a position, adding `totals`. Raises `ConflictError` when another poller moved it meanwhile."""
-        await self._write(position, self.totals.plus(totals), exhausted=exhausted)
+    async def advance(self, position: Any, totals: Totals, *, exhausted: bool, spooled_pages: int = 0) -> None:
+        """Move to a position, adding `totals`, behind `spooled_pages` more in the spool."""
+        spool = self.spool
+        if spool is not None:
+            spool = replace(spool, written=spool.written + spooled_pages)
+        await self._write(_State(position=position, exhausted=exhausted, totals=self.totals.plus(totals), spool=spool))
 
-    async def _write(self, position: Any, totals: Totals, *, exhausted: bool) -> None:
-        value = {"cursor": position, "exhausted": exhausted, "totals": asdict(totals)}
+    async def pin(self, now: float) -> float:
+        """The moment that names this position's objects: the first one that was given, even before a crash."""
+        if self._state.pinned_at is None:
+            await self._write(replace(self._state, pinned_at=now))
+        return self._state.pinned_at or now
+
+    async def open_spool(self, now: float) -> None:
+        """From now on pages go to the spool. Says so first, so that a repeat spools under the same keys."""
+        await self._write(replace(self._state, spool=Spool(since=now)))
+
+    async def drained(self, events: int) -> None:
+        """The oldest page of the spool, of so many events, is in the stream. Behind the last the spool is closed."""
+        assert self.spool is not None
+        spool = replace(self.spool, drained=self.spool.drained + 1) if self.spooled > 1 else None
+        totals = self.totals.plus(Totals(put=events, spooled=-events))
+        await self._write(replace(self._state, totals=totals, spool=spool))
+
+    async def _write(self, state: _State) -> None:
         try:
-            self._version = await self._state.put(self._key, value, expected=self._version)
+            self._version = await self._store.put(self._key, state.to_document(), expected=self._version)
         except ConflictError as error:
             raise ConflictError(
                 f"another poller works on the same source ({self._key}); this one stops. {error}"
             ) from error
-        self.position, self.totals, self.exhausted = position, totals, exhausted
+        self._state = state

@@ -1,6 +1,7 @@
 """Files as sources: `.jsonl`, `.json` and `.csv`, each also `.gz`, read page by page in constant memory.
 
-A position is the number of payloads taken. A file that was changed (path, size or time of change) is another source.
+A position is the number of payloads taken, and behind the last one `{"end": number}`: what was read to its end is not
+opened again. A file that was changed (path, size or time of change) is another source.
 """
 
 import asyncio
@@ -24,8 +25,12 @@ from services.api_consumer.ports import Page, Pages
 from services.api_consumer.splitter import MAX_VALUE_BYTES, split_values
 
 CHUNK_BYTES = 1 << 18
+PAGE_BYTES = 16 << 20
+"""A page ends behind the payload that reaches it, however few they are."""
 MAX_CELL = 1 << 20
 """Characters: a quote that is never closed must not swallow the file."""
+MAX_ROW = MAX_VALUE_BYTES
+"""Characters, over all lines of the row."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -41,15 +46,18 @@ class FileSource:
 
     async def pages(self, position: Any) -> Pages:
         """See `Source.pages`. Raises `StopError` behind the last payload of a file that is cut off or unreadable."""
+        if isinstance(position, dict):
+            yield Page(payloads=(), place=str(position["end"]), after=position, exhausted=True)
+            return
         done = position or 0
         reader = PayloadReader(self._path, self._mapping)
         payloads = itertools.islice(reader, done, None)
-        while page := await asyncio.to_thread(lambda: list(itertools.islice(payloads, self._limit))):
+        while page := await asyncio.to_thread(lambda: _next_page(payloads, self._limit)):
             place, done = str(done), done + len(page)
             yield Page(payloads=page, place=place, after=done)
         if reader.damage is not None:
             raise StopError(f"{self._path}: damaged; what could be read was taken: {reader.damage}")
-        yield Page(payloads=(), place=str(done), after=done, exhausted=True)
+        yield Page(payloads=(), place=str(done), after={"end": done}, exhausted=True)
 
 
 def source_id(path: Path | str) -> str:
@@ -78,6 +86,17 @@ def open_sources(paths: Sequence[str], *, limit: int, mapping: Mapping | None) -
     return sources
 
 
+def _next_page(payloads: Iterator[bytes], limit: int) -> list[bytes]:
+    page: list[bytes] = []
+    size = 0
+    for payload in itertools.islice(payloads, limit):
+        page.append(payload)
+        size += len(payload)
+        if size >= PAGE_BYTES:
+            break
+    return page
+
+
 class PayloadReader:
     """The payloads of a file: lines, JSON values, or rows as JSON objects. Blank lines are none.
 
@@ -99,7 +118,7 @@ class PayloadReader:
                 file.read(len(BOM))
             match kind:
                 case ".csv":
-                    yield from _rows(file, self._mapping)
+                    yield from _rows(file, source, self._mapping)
                 case ".json" if not _starts_with_a_line(file):
                     yield from split_values(iter(lambda: file.read1(CHUNK_BYTES), b""))
                 case _:
@@ -137,7 +156,7 @@ def _kind(path: Path) -> str:
 def _lines(file: "io.BufferedReader[_Tolerant]") -> Iterator[bytes]:
     while line := file.readline(MAX_VALUE_BYTES):
         rest = line
-        while rest and not rest.endswith(b"\n"):  # too long, so no event: its beginning is enough to see why
+        while rest and not rest.endswith(b"\n"):  # too long, so no event: its size is all that is told of it
             rest = file.readline(MAX_VALUE_BYTES)
         if line := line.strip():
             yield line
@@ -153,11 +172,41 @@ def _starts_with_a_line(file: "io.BufferedReader[_Tolerant]") -> bool:
     return bool(newline) and line.startswith(b"{")
 
 
-def _rows(file: "io.BufferedReader[_Tolerant]", mapping: Mapping | None) -> Iterator[bytes]:
-    """A row whose width is not the header's comes out as a list, which is no event."""
+class _CsvLines:
+    """Lines for `csv.reader`, and those that the row being read is made of. A row without end is an error."""
+
+    def __init__(self, file: "io.BufferedReader[_Tolerant]") -> None:
+        self._text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        self._row: list[str] = []
+        self._size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_ROW)
+        if not line:
+            raise StopIteration
+        self._size += len(line)
+        if self._size >= MAX_ROW:
+            while line and not line.endswith(("\r", "\n")):
+                line = self._text.readline(MAX_ROW)
+            raise csv.Error("a row without end")
+        self._row.append(line)
+        return line
+
+    def taken(self) -> str:
+        """The text since the last call; of a row without end, something as long as its beginning."""
+        text = "".join(self._row) if self._size < MAX_ROW else " " * MAX_ROW
+        self._row, self._size = [], 0
+        return text
+
+
+def _rows(file: "io.BufferedReader[_Tolerant]", source: "_Tolerant", mapping: Mapping | None) -> Iterator[bytes]:
+    """Rows as objects. One of another width than the header, or cut off, comes out as a list: that is no event."""
     csv.field_size_limit(MAX_CELL)
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-    rows = csv.reader(text, delimiter=mapping.delimiter if mapping else ",")
+    lines = _CsvLines(file)
+    rows = csv.reader(lines, delimiter=mapping.delimiter if mapping else ",")
     nothing = {"", mapping.null if mapping else ""}
     header: list[str] | None = None
     while True:
@@ -165,12 +214,13 @@ def _rows(file: "io.BufferedReader[_Tolerant]", mapping: Mapping | None) -> Iter
             row = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:
-            yield encode([str(error)])
+        except csv.Error:
+            yield lines.taken().encode("utf-8", "surrogateescape")
             continue
+        cut_off = not lines.taken().endswith(("\r", "\n")) and source.damage is not None
         if header is None:
             header = row
-        elif row and len(row) != len(header):
+        elif row and (len(row) != len(header) or cut_off):
             yield _json(row)
         elif row:
             cells = {name: cell for name, cell in zip(header, row, strict=True) if cell not in nothing}

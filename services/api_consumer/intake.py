@@ -9,7 +9,7 @@ from headrace.errors import RequestError
 from headrace.events.coerce import decode, encode
 from headrace.events.ingest import id_prefix, to_entries
 from headrace.events.mapping import Mapping
-from headrace.events.parse import EventParser, Policy, Reason, Rejection, reason_of
+from headrace.events.parse import EventParser, Policy, Reason, Rejection, oversized, reason_of
 from headrace.quarantine import Envelope, envelope
 from headrace.stream.batcher import entry_bytes
 from headrace.stream.ports import Entry
@@ -29,17 +29,22 @@ class Taken:
     entries: list[Entry]
     rejected: list[Envelope]
     extra: list[Envelope]
+    originals: list[bytes]
+    """What the entries were made from, if that is to be archived."""
     totals: Totals
-    """As they will be once all of it is durable."""
+    """Without `put` and `spooled`: where the entries go is decided later."""
 
 
 class Intake:
     """Maps, validates and encodes. `anonymous_key` keys the hash behind anon- users."""
 
-    def __init__(self, policy: Policy, mapping: Mapping | None, anonymous_key: bytes) -> None:
+    def __init__(
+        self, policy: Policy, mapping: Mapping | None, anonymous_key: bytes, *, keep_originals: bool = False
+    ) -> None:
         self._parser = EventParser(policy, trusted=mapping is not None)
         self._mapping = mapping
         self._anonymous_key = anonymous_key
+        self._keep_originals = keep_originals
 
     def take(self, page: Page, *, source_id: str, source_name: str, now: float) -> Taken:
         """Every payload (with `unnest`: every child) becomes an event or a rejection. `now`: seconds since 1970 UTC."""
@@ -67,16 +72,17 @@ class Intake:
             wrap(batch.original(bad.index), bad.index, bad.reason, bad.detail) for bad in (*parsed.rejected, *oversized)
         ]
         extra = [wrap(batch.original(index), index, EXTRA_COLUMNS) for index in parsed.extra if index not in too_large]
+        kept = [index for index in parsed.indexes if index not in too_large] if self._keep_originals else ()
         return Taken(
             entries=entries,
             rejected=rejected,
             extra=extra,
+            originals=[batch.original(index) for index in kept],
             totals=Totals(
                 polled=len(batch.payloads) + len(batch.undecodable),
                 accepted=len(entries),
                 extra_columns=len(extra),
                 rejected=len(rejected),
-                put=len(entries),
             ),
         )
 
@@ -103,7 +109,7 @@ def _mapped(mapping: Mapping, inputs: Payloads) -> _Batch:
         try:
             obj = decode(payload)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            undecodable.append(Rejection(n, *reason_of(error)))
+            undecodable.append(Rejection(n, *(oversized(payload) or reason_of(error))))
             continue
         if type(obj) is not dict:
             undecodable.append(Rejection(n, Reason.WRONG_TYPE, "no JSON object"))

@@ -7,67 +7,24 @@ crash leaves in between is polled again and gets the same event ids.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 
+from headrace.alerts import Report
 from headrace.clock import Clock
-from headrace.errors import RetryableError, StopError
-from headrace.events.ingest import id_prefix
-from headrace.lake.layout import Quarantine, quarantine_object
+from headrace.errors import StopError
 from headrace.lake.ports import ObjectStore
-from headrace.quarantine import Envelope, to_jsonl_gz
 from headrace.runtime import Shutdown
 from headrace.state.ports import StateStore
-from headrace.stream.ports import Producer
 from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
-from services.api_consumer.cursor import Cursor, Totals
+from services.api_consumer.cursor import Cursor
+from services.api_consumer.insist import RETRY_SECONDS, Insist
 from services.api_consumer.intake import Intake, Taken
+from services.api_consumer.outlet import Outlet
+from services.api_consumer.pending import HoldPolicy, KeptObject, Pending
 from services.api_consumer.ports import Page, Pages, Source
-
-T = TypeVar("T")
-
-RETRY_SECONDS = 1.0
-"""Between two rounds of an adapter's own retries."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantinePolicy:
-    """When rejected events are written. Until then the cursor waits."""
-
-    size: int = 100
-    """As soon as there are so many."""
-    seconds: float = 10.0
-    """As soon as the oldest has waited for so long."""
-
-    def due(self, pending: "Pending", now: float) -> bool:
-        """Whether the cursor may not wait any longer. `now` is monotonic."""
-        waiting = len(pending.rejected) + len(pending.extra)
-        return not waiting or pending.exhausted or waiting >= self.size or now - pending.since >= self.seconds
-
-
-@dataclass(slots=True, kw_only=True)
-class Pending:
-    """What was put and waits for the cursor to move behind it."""
-
-    position: Any
-    exhausted: bool
-    totals: Totals = field(default_factory=Totals)
-    rejected: list[Envelope] = field(default_factory=list)
-    extra: list[Envelope] = field(default_factory=list)
-    since: float = 0.0
-    """When the first envelope came, monotonic."""
-
-    def add(self, page: Page, taken: Taken, now: float) -> None:
-        """One page more."""
-        if not self.rejected and not self.extra:
-            self.since = now
-        self.rejected += taken.rejected
-        self.extra += taken.extra
-        self.totals = self.totals.plus(taken.totals)
-        self.position, self.exhausted = page.after, page.exhausted
 
 
 class Poller:
@@ -77,20 +34,24 @@ class Poller:
         self,
         *,
         intake: Intake,
-        producer: Producer,
+        outlet: Outlet,
         store: ObjectStore,
         state: StateStore,
-        quarantine: QuarantinePolicy,
+        hold: HoldPolicy,
+        insist: Insist,
+        report: Report,
         metrics: Metrics,
         health: Health,
         shutdown: Shutdown,
         clock: Clock,
     ) -> None:
         self._intake = intake
-        self._producer = producer
+        self._outlet = outlet
         self._store = store
         self._state = state
-        self._quarantine = quarantine
+        self._hold = hold
+        self._insist = insist
+        self._report = report
         self._metrics = metrics
         self._health = health
         self._shutdown = shutdown
@@ -115,26 +76,30 @@ class Poller:
         get_logger().info("poll.started", source=source.source_id, position=cursor.position)
         moved_at = self._clock.monotonic()
         pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
-        failure = None
-        try:
-            async with contextlib.aclosing(self._ahead(source.pages(cursor.position))) as pages:
-                async for page in pages:
-                    self._health.beat()
-                    await self._take(source, page, pending)
-                    if self._quarantine.due(pending, self._clock.monotonic()):
-                        if await self._commit(source, cursor, pending):
-                            moved_at = self._clock.monotonic()
-                        pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
-                    self._metrics.poll_cursor_age.set(self._clock.monotonic() - moved_at)
-        except StopError as error:
-            failure = error  # what came before it is kept
+        failures: list[StopError] = []
+        async with contextlib.aclosing(self._ahead(source.pages(cursor.position), failures)) as pages:
+            async for page in pages:
+                self._health.beat()
+                await self._outlet.drain(cursor)
+                await self._take(source, cursor, page, pending)
+                if self._hold.due(pending, self._clock.monotonic()):
+                    if await self._commit(source, cursor, pending):
+                        moved_at = self._clock.monotonic()
+                    pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
+                self._metrics.poll_cursor_age.set(self._clock.monotonic() - moved_at)
         await self._commit(source, cursor, pending)
+        await self._outlet.drain(cursor)
+        if not failures:
+            await self._empty_spool(cursor)
         get_logger().info("poll.stopped", source=source.source_id, exhausted=cursor.exhausted, **asdict(cursor.totals))
-        if failure is not None:
+        for failure in failures:  # the source's own: what came before it is kept
             raise failure
 
-    async def _ahead(self, pages: Pages) -> Pages:
-        """The same pages, each fetched while the one before it is worked on. Ends early when a drain is asked for."""
+    async def _ahead(self, pages: Pages, failures: list[StopError]) -> Pages:
+        """The same pages, each fetched while the one before it is worked on.
+
+        Ends early when a drain is asked for, and when the source breaks: `failures` has the reason then.
+        """
         stop = asyncio.create_task(self._shutdown.wait())
         ahead = asyncio.create_task(_next(pages))
         try:
@@ -144,46 +109,60 @@ class Poller:
                     return
                 ahead = asyncio.create_task(_next(pages))
                 yield page
+        except StopError as error:
+            failures.append(error)
         finally:
             for task in (ahead, stop):
                 task.cancel()
             await asyncio.gather(ahead, stop, return_exceptions=True)
             await pages.aclose()
 
-    async def _take(self, source: Source, page: Page, pending: Pending) -> None:
+    async def _take(self, source: Source, cursor: Cursor, page: Page, pending: Pending) -> None:
         now = self._clock.now()
         taken = self._intake.take(page, source_id=source.source_id, source_name=source.name, now=now)
         self._count(taken)
-        if taken.entries:
-            await self._insist(self._producer.put, taken.entries)
-        pending.add(page, taken, self._clock.monotonic())
+        spooled = bool(taken.entries) and await self._outlet.send(
+            cursor, taken.entries, position=f"{source.name}:{page.place}"
+        )
+        pending.add(page, taken, self._clock.monotonic(), spooled=spooled)
 
     async def _commit(self, source: Source, cursor: Cursor, pending: Pending) -> bool:
         """Make the rest durable and move the cursor; False when it is there already."""
         if (pending.position, pending.exhausted) == (cursor.position, cursor.exhausted) and not pending.totals.polled:
             return False
-        # 1. Valid events are in the stream: `_take` put them.
-        # 2. Rejected ones into objects named by the place where the cursor stands, so that a repeat replaces them.
-        now = self._clock.now()
-        name = id_prefix(source.source_id, repr(cursor.position))
-        for prefix, envelopes in ((Quarantine.FAILED, pending.rejected), (Quarantine.EXTRA_COLUMNS, pending.extra)):
-            if envelopes:
-                key = quarantine_object(prefix, now, name)
-                await self._insist(self._store.put, key, to_jsonl_gz(envelopes))
-                get_logger().warning("quarantine.written", key=key, events=len(envelopes))
+        # 1. Valid events are in the stream or in the spool: `_take` saw to it.
+        # 2. What is kept in objects. The moment that names them is written down first, so that a repeat, even after
+        #    midnight, replaces them.
+        written: list[KeptObject] = []
+        if pending.kept:
+            at = await self._insist(cursor.pin, self._clock.now())
+            for kept in pending.objects(source.source_id, cursor.position, at):
+                await self._insist(self._store.put, kept.key, kept.body)
+                written.append(kept)
         # 3. Only now the cursor.
-        await self._insist(cursor.advance, pending.position, pending.totals, exhausted=pending.exhausted)
+        await self._insist(
+            cursor.advance,
+            pending.position,
+            pending.totals,
+            exhausted=pending.exhausted,
+            spooled_pages=pending.spooled_pages,
+        )
+        # 4. Whoever wants to know.
+        self._tell(written)
         return True
 
-    async def _insist(self, step: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        """Repeat an idempotent step until it succeeds: while the other side is down, the poller waits."""
-        while True:
-            try:
-                return await step(*args, **kwargs)
-            except RetryableError as error:
-                get_logger().warning("poll.waiting", error=str(error))
-                self._health.beat()
-                await self._clock.sleep(RETRY_SECONDS)
+    async def _empty_spool(self, cursor: Cursor) -> None:
+        """A source is not done before its spool is empty. While the stream is down, a drain does not wait for it."""
+        while cursor.spooled and not self._shutdown.requested:
+            self._health.beat()
+            await self._clock.sleep(RETRY_SECONDS)
+            await self._outlet.drain(cursor)
+
+    def _tell(self, written: Sequence[KeptObject]) -> None:
+        for kept in written:
+            get_logger().info("poll.kept", key=kept.key, events=kept.events, **kept.reasons)
+            for reason, count in kept.reasons.items():
+                self._report(reason, count, kept.key)
 
     @contextlib.asynccontextmanager
     async def _until_deadline(self) -> AsyncIterator[None]:

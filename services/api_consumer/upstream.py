@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from headrace.clock import Clock
@@ -19,13 +18,19 @@ from headrace.errors import RetryableError, ThrottledError, UnavailableError
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
 from services.api_consumer.answer import Answer, read_answer, retry_after
+from services.api_consumer.fetch import Fault, Fetcher, FetchError
 from services.api_consumer.ports import Page, Pages
 
-TIMEOUT = aiohttp.ClientTimeout(total=30.0, connect=5.0)
-MAX_PAGE_BYTES = 64 << 20
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_WAIT_SECONDS = 60.0
 """Of a back-off and of a Retry-After."""
+REFUSED_WAIT_SECONDS = 30.0
+"""After an answer that asking again will hardly change."""
+
+_PASSING = frozenset({
+    HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS,
+})  # fmt: skip
+"""4xx that say nothing about the request itself."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,26 +47,24 @@ class Upstream:
     """One URL. Never ends by itself: what cannot be had now is asked for again."""
 
     def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        url: str,
-        *,
-        limit: int,
-        poll_interval: float,
-        metrics: Metrics,
-        clock: Clock,
-        max_page_bytes: int = MAX_PAGE_BYTES,
+        self, fetcher: Fetcher, url: str, *, limit: int, poll_interval: float, metrics: Metrics, clock: Clock
     ) -> None:
-        self._http = http
+        self._fetcher = fetcher
         self._url = url
+        self._most = limit
         self._limit = limit
         self._poll_interval = poll_interval
         self._metrics = metrics
         self._clock = clock
-        self._max_page_bytes = max_page_bytes
+        self._refused: UnavailableError | None = None
         parts = urlsplit(url)
         self.name = parts.netloc.rpartition("@")[2]
         self.source_id = source_id(url)
+
+    async def check(self) -> None:
+        """Raise why the API turned us away, while it does: a key that is wrong, an address that is not allowed."""
+        if self._refused is not None:
+            raise self._refused
 
     async def pages(self, position: Any) -> Pages:
         """See `Source.pages`. Faults and empty answers come as pages without payloads, after the wait they ask for."""
@@ -84,37 +87,42 @@ class Upstream:
                 await self._clock.sleep(self._poll_interval)
 
     async def _get(self, cursor: str | None) -> Answer:
-        query = {"limit": str(self._limit)} | ({} if cursor is None else {"cursor": cursor})
+        """One page. Every request counts once, under its status or under the fault that it ended with."""
+        result = str(Fault.BROKEN)
+        refused: UnavailableError | None = None
         try:
-            async with self._http.get(self._url, params=query, timeout=TIMEOUT) as response:
-                self._metrics.upstream_requests.labels(str(response.status)).inc()
-                if response.status == HTTPStatus.NO_CONTENT:
-                    return Answer(payloads=())
-                _require_ok(response, self._clock.now())
-                body = await self._body(response)
-                return read_answer(body, response.content_type, response.headers.get("X-Next-Cursor"))
-        except (aiohttp.ClientError, TimeoutError, UnavailableError) as error:
-            self._metrics.upstream_requests.labels("fault").inc()
+            reply = await self._fetcher.get(
+                {"limit": str(self._limit)} | ({} if cursor is None else {"cursor": cursor})
+            )
+            if reply.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
+                result = str(reply.status)
+                raise _error_of(reply.status, retry_after(reply.headers.get("Retry-After"), self._clock.now()))
+            answer = read_answer(reply.body, reply.content_type, reply.headers.get("X-Next-Cursor"))
+            result = str(reply.status)
+        except UnavailableError as error:
+            if isinstance(error, FetchError):
+                result = error.fault
+                self._limit = max(1, self._limit // 2) if error.fault is Fault.TOO_LARGE else self._limit
+            refused = error if _is_refusal(error) else None
             get_logger().warning("upstream.fault", url=self.name, error=f"{type(error).__name__}: {error}")
-            raise UnavailableError(str(error)) from error
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks, size = [], 0
-        async for chunk in response.content.iter_chunked(1 << 16):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_page_bytes:
-                self._limit = max(1, self._limit // 2)
-                raise UnavailableError(f"a page of over {self._max_page_bytes} bytes; asking for {self._limit} events")
-        return b"".join(chunks)
+            raise
+        finally:
+            self._refused = refused
+            self._metrics.upstream_requests.labels(result).inc()
+        self._limit = min(self._most, self._limit + max(1, self._most // 100))  # back up slowly after a large page
+        return answer
 
 
-class _BusyError(ThrottledError):
+class BusyError(ThrottledError):
     """429 or 503, with what Retry-After says."""
 
     def __init__(self, seconds: float | None) -> None:
         super().__init__(f"busy; Retry-After {seconds}")
         self.seconds = seconds
+
+
+class RefusedError(UnavailableError):
+    """A 4xx: the same request will hardly fare better soon."""
 
 
 def source_id(url: str) -> str:
@@ -147,11 +155,12 @@ def take_answer(answer: Answer, at: Position) -> tuple[Page, Position]:
     return page, after
 
 
-def _require_ok(response: aiohttp.ClientResponse, now: float) -> None:
-    if response.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        raise _BusyError(retry_after(response.headers.get("Retry-After"), now))
-    if response.status != HTTPStatus.OK:
-        raise UnavailableError(f"HTTP {response.status}")
+def _error_of(status: int, wait: float | None) -> RetryableError:
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return BusyError(wait)
+    if HTTPStatus(400) <= status < HTTPStatus(500) and status not in _PASSING:
+        return RefusedError(f"HTTP {status}")
+    return UnavailableError(f"HTTP {status}")
 
 
 def _digest(payloads: Any) -> str:
@@ -162,7 +171,20 @@ def _digest(payloads: Any) -> str:
 
 
 def _wait_after(error: RetryableError, faults: int) -> float:
-    if isinstance(error, _BusyError) and error.seconds is not None:
-        return min(error.seconds, MAX_WAIT_SECONDS)
-    ceiling = min(FIRST_BACKOFF_SECONDS * 2 ** min(faults - 1, 10), MAX_WAIT_SECONDS)
+    """Seconds, with jitter. A server that is busy says itself for how long, but may not be hammered at its word."""
+    if isinstance(error, BusyError) and error.seconds is not None:
+        return max(min(error.seconds, MAX_WAIT_SECONDS), _jittered(FIRST_BACKOFF_SECONDS))
+    if _is_refusal(error):
+        return _jittered(REFUSED_WAIT_SECONDS)
+    return _jittered(min(FIRST_BACKOFF_SECONDS * 2 ** min(faults - 1, 10), MAX_WAIT_SECONDS))
+
+
+def _is_refusal(error: RetryableError) -> bool:
+    """Whether asking again soon would bring the same: somebody has to change something first."""
+    if isinstance(error, FetchError):
+        return error.fault in {Fault.PRIVATE_ADDRESS, Fault.REDIRECT}
+    return isinstance(error, RefusedError)
+
+
+def _jittered(ceiling: float) -> float:
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
-from typing import Any
 
-from fastapi import APIRouter, FastAPI, Response
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from headrace.aws.dynamodb import request
@@ -24,15 +20,18 @@ from headrace.stream.connect import open_producer, open_reader
 from headrace.stream.ports import Producer, StreamReader
 from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
-from services.stats_api import problems
+from services.stats_api import docs, problems
 from services.stats_api.cache import ResponseCache
 from services.stats_api.collecting import collecting_routes
 from services.stats_api.collector import Collector
 from services.stats_api.freshness import Freshness
+from services.stats_api.front import Cors, HeadAsGet, ShortAddress
 from services.stats_api.keys import Guard, KeyRing
 from services.stats_api.metering import Metering
+from services.stats_api.monitoring import health_routes
 from services.stats_api.reading import PREFIXES, reading_routes
 from services.stats_api.server import listen, serve
+from services.stats_api.throttle import Allowance, Throttle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ async def main(context: Context) -> None:
     """Serve until asked to stop."""
     settings = context.settings
     async with (
-        AwsSession(settings.region) as aws,
+        AwsSession(settings.region, metrics=context.metrics) as aws,
         open_reader(settings, aws, context.metrics, context.clock) as stream,
         open_producer(settings, aws, context.metrics, context.clock) as producer,
     ):
@@ -79,20 +78,14 @@ async def main(context: Context) -> None:
 
 
 def create_app(parts: Parts) -> ASGIApp:
-    """The API over these ports: metering → CORS → keys → cache → routes."""
+    """The API over these ports: metering → CORS → HEAD → length → keys → cache → routes."""
     settings = parts.settings
     api_keys = KeyRing((key.get_secret_value() for key in settings.api_keys), setting="HEADRACE_API_KEYS")
     api = _routes(parts)
     cached = ResponseCache(api, parts.clock, PREFIXES, vary=None if api_keys.is_open else "X-API-Key, Authorization")
-    app: ASGIApp = Guard(cached, api_keys, PREFIXES)
+    app: ASGIApp = HeadAsGet(ShortAddress(Guard(cached, api_keys, PREFIXES)))
     if settings.cors_origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", "X-API-Key", "Authorization", "If-None-Match"],
-            expose_headers=["ETag"],
-        )
+        app = Cors(app, settings.cors_origins)
     return Metering(app, parts.metrics)
 
 
@@ -102,6 +95,8 @@ def _routes(parts: Parts) -> FastAPI:
         title="Headrace stats API",
         version="1",
         description="Live counts of products and pages, and a door for events.",
+        docs_url=None,
+        redoc_url=None,
     )
     problems.install(api)
     freshness = Freshness(parts.leases, parts.stream, parts.clock)
@@ -114,28 +109,10 @@ def _routes(parts: Parts) -> FastAPI:
     )
     api.include_router(reading_routes(parts.counters, freshness, parts.clock))
     write_keys = KeyRing(settings.write_keys, setting="HEADRACE_WRITE_KEYS")
-    api.include_router(collecting_routes(collector, write_keys, parts.clock, proxies=settings.trusted_proxies))
-    api.include_router(_health_routes(parts.health, parts.metrics))
+    throttle = Throttle(Allowance(rate=settings.collect_rate, burst=settings.collect_burst), parts.clock)
+    api.include_router(
+        collecting_routes(collector, write_keys, throttle, parts.clock, proxies=settings.trusted_proxies)
+    )
+    api.include_router(health_routes(parts.health, parts.metrics))
+    docs.install(api)
     return api
-
-
-def _health_routes(health: Health, metrics: Metrics) -> APIRouter:
-    router = APIRouter(tags=["health"])
-
-    def answer(good: bool, content: dict[str, Any]) -> Response:
-        return JSONResponse(content, HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
-
-    @router.get("/livez", summary="Whether this process works")
-    async def livez() -> Response:
-        return answer(health.alive, {"alive": health.alive})
-
-    @router.get("/readyz", summary="Whether what it depends on answers")
-    async def readyz() -> Response:
-        found = await health.problems()
-        return answer(not found, {"ready": not found, "problems": dict(found)})
-
-    @router.get("/metrics", summary="Prometheus metrics")
-    async def metrics_text() -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    return router

@@ -17,6 +17,8 @@ from headrace.clock import Clock
 
 FRESH_SECONDS = 2
 MAX_ENTRIES = 4096
+MAX_BYTES = 64 << 20
+"""Of bodies, together."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -42,6 +44,7 @@ class ResponseCache:
         if vary is not None:
             self._headers += ((b"vary", vary.encode()),)
         self._answers: dict[tuple[str, bytes], _Answer] = {}
+        self._bytes = 0
         self._fetching: dict[tuple[str, bytes], asyncio.Task[_Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,10 +96,15 @@ class ResponseCache:
 
     def _keep(self, key: tuple[str, bytes], answer: _Answer) -> None:
         # All live equally long, so the dictionary is in order of expiry once the renewed one has moved to its end.
-        self._answers.pop(key, None)
-        if len(self._answers) >= MAX_ENTRIES:
-            del self._answers[next(iter(self._answers))]
+        self._drop(key)
         self._answers[key] = answer
+        self._bytes += len(answer.body)
+        while len(self._answers) > MAX_ENTRIES or self._bytes > MAX_BYTES:
+            self._drop(next(iter(self._answers)))
+
+    def _drop(self, key: tuple[str, bytes]) -> None:
+        if (dropped := self._answers.pop(key, None)) is not None:
+            self._bytes -= len(dropped.body)
 
 
 _KEPT_BY_304 = frozenset({b"etag", b"cache-control", b"vary"})

@@ -1,35 +1,38 @@
 """The collecting half of the API: events from browsers and servers."""
 
 import asyncio
+import math
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
-from starlette.requests import ClientDisconnect
 
 from headrace.clock import Clock
 from headrace.events.coerce import coerce, encode
+from services.stats_api import bodies
 from services.stats_api.collector import Collector, Visitor
 from services.stats_api.deadlines import within
+from services.stats_api.front import IS_HEAD
 from services.stats_api.keys import KeyRing
 from services.stats_api.problems import RETRY_AFTER_SECONDS, documented
+from services.stats_api.throttle import Client, Throttle, network_of
 
-MAX_EVENTS = 500
-MAX_BYTES = 1 << 20
-BODY_SECONDS = 10.0
 PUT_SECONDS = 10.0
 CONCURRENT_BODIES = 64
 """So that at most 64 MiB of bodies are in memory."""
 
-MEDIA_TYPES = frozenset({"application/json", "text/plain"})
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """A transparent GIF of one by one."""
 
-_payloads = msgspec.json.Decoder(list[msgspec.Raw])
-_payload = msgspec.json.Decoder(msgspec.Raw)
 _WriteKey = Annotated[str | None, Query(description="Public write key, when the installation asks for one")]
+
+_EVENT_TYPE = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "examples": ["page_view"]}
+"""The rule of `headrace.events.parse`; `make test-api` finds out when they differ."""
+_PIXEL_PARAMETERS = [
+    {"name": "event_type", "in": "query", "required": True, "schema": _EVENT_TYPE},
+    {"name": "session_id", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}},
+]
 
 
 class Rejected(BaseModel):
@@ -46,7 +49,9 @@ class Collected(BaseModel):
     rejected: list[Rejected]
 
 
-def collecting_routes(collector: Collector, write_keys: KeyRing, clock: Clock, *, proxies: int) -> APIRouter:
+def collecting_routes(
+    collector: Collector, write_keys: KeyRing, throttle: Throttle, clock: Clock, *, proxies: int
+) -> APIRouter:
     """`/v1/collect` and `/v1/collect.gif`. `proxies`: how many of our own stand in front."""
     router = APIRouter(
         prefix="/v1",
@@ -54,22 +59,32 @@ def collecting_routes(collector: Collector, write_keys: KeyRing, clock: Clock, *
         responses=documented(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.FORBIDDEN,
+            HTTPStatus.REQUEST_URI_TOO_LONG,
             HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.TOO_MANY_REQUESTS,
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     )
-    bodies = asyncio.Semaphore(CONCURRENT_BODIES)
+    room = asyncio.Semaphore(CONCURRENT_BODIES)
 
-    def admit(key: str | None) -> None:
+    def admit(sender: Visitor, key: str | None) -> Client:
         if not write_keys.accepts(key):
             raise HTTPException(HTTPStatus.FORBIDDEN, "a valid write key is needed in ?key=")
+        client = Client(network_of(sender.address), None if write_keys.is_open else key)
+        if wait := throttle.admit(client):
+            raise HTTPException(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "more events than one client may send; see HEADRACE_COLLECT_RATE",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+        return client
 
     @router.post(
         "/collect",
         status_code=HTTPStatus.ACCEPTED,
         response_model=Collected,
         summary="Send events",
-        openapi_extra={"requestBody": _REQUEST_BODY},
+        openapi_extra={"requestBody": bodies.DESCRIPTION},
         responses=documented(
             HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         ),
@@ -79,15 +94,17 @@ def collecting_routes(collector: Collector, write_keys: KeyRing, clock: Clock, *
 
         After a 503 send them again; give each an `event_id` for repeats to be recognised.
         """
-        admit(key)
-        if bodies.locked():
+        sender = visitor(request, proxies)
+        client = admit(sender, key)  # before its body takes any room
+        if room.locked():
             raise HTTPException(
                 HTTPStatus.SERVICE_UNAVAILABLE, "busy", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
             )
-        async with bodies:
-            payloads = split(await _body(request))
+        async with room:
+            payloads = bodies.split(await bodies.read(request))
+            throttle.charge(client, len(payloads[1:]))
             async with within(PUT_SECONDS):
-                outcome = await collector.collect(payloads, visitor(request, proxies))
+                outcome = await collector.collect(payloads, sender)
         told = Collected(
             accepted=outcome.accepted,
             rejected=[Rejected(index=rejection.index, reason=rejection.reason) for rejection in outcome.rejected],
@@ -98,35 +115,32 @@ def collecting_routes(collector: Collector, write_keys: KeyRing, clock: Clock, *
         "/collect.gif",
         response_class=Response,
         summary="Send one event by an image's address",
+        openapi_extra={"parameters": _PIXEL_PARAMETERS},
         responses={HTTPStatus.OK: {"description": "A pixel; the event is durable", "content": {"image/gif": {}}}},
     )
     async def collect_pixel(request: Request, key: _WriteKey = None) -> Response:
-        """Every other query parameter is a field of the event; `timestamp` is now unless given."""
-        admit(key)
+        """Every other query parameter is a field of the event; `timestamp` is now unless given.
+
+        HEAD checks the key and collects nothing.
+        """
+        sender = visitor(request, proxies)
+        admit(sender, key)
+        if IS_HEAD in request.scope:
+            return _pixel()
         fields = {name: text for name, text in request.query_params.items() if name != "key"}
         event = coerce({"timestamp": int(clock.now() * 1000), **fields})
         async with within(PUT_SECONDS):
-            outcome = await collector.collect([encode(event)], visitor(request, proxies))
+            outcome = await collector.collect([encode(event)], sender)
         if outcome.rejected:
             [rejection] = outcome.rejected
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"{rejection.reason}: {rejection.detail}")
-        return Response(PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store"})
+        return _pixel()
 
     return router
 
 
-def split(body: bytes) -> list[bytes]:
-    """The events of a body, each still as JSON. Raises `HTTPException`: 400 for no JSON, 413 for too many."""
-    try:
-        if body.lstrip(b" \t\r\n").startswith(b"["):
-            payloads = [bytes(raw) for raw in _payloads.decode(body)]
-        else:
-            payloads = [bytes(_payload.decode(body))]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
-    if len(payloads) > MAX_EVENTS:
-        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{len(payloads)} events; at most {MAX_EVENTS}")
-    return payloads
+def _pixel() -> Response:
+    return Response(PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store"})
 
 
 def visitor(request: Request, proxies: int) -> Visitor:
@@ -136,45 +150,3 @@ def visitor(request: Request, proxies: int) -> Visitor:
         hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
         address = hops[-proxies] if len(hops) >= proxies else address
     return Visitor(address=address, user_agent=request.headers.get("user-agent"))
-
-
-async def _body(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type not in MEDIA_TYPES:
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one of {', '.join(sorted(MEDIA_TYPES))}")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BYTES} bytes")
-    except TimeoutError:
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"no whole body within {BODY_SECONDS:g} s") from None
-    except ClientDisconnect:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body ended early") from None
-    return bytes(body)
-
-
-_EVENT: dict[str, Any] = {
-    "type": "object",
-    "required": ["event_type", "session_id", "timestamp"],
-    "properties": {
-        "event_type": {"type": "string", "examples": ["page_view"]},
-        "session_id": {"type": "string"},
-        "timestamp": {
-            "type": ["number", "string"],
-            "description": "Epoch seconds or milliseconds, or ISO 8601",
-            "examples": [1775721600000],
-        },
-    },
-    "additionalProperties": True,
-    "description": "The other columns of the table `events` are optional",
-}
-_REQUEST_BODY = {
-    "required": True,
-    "content": {
-        media_type: {"schema": {"oneOf": [_EVENT, {"type": "array", "items": _EVENT, "maxItems": MAX_EVENTS}]}}
-        for media_type in sorted(MEDIA_TYPES)
-    },
-}

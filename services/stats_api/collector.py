@@ -4,8 +4,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from headrace.clock import Clock
-from headrace.events.coerce import decode, encode
+from headrace.events.coerce import encode
 from headrace.events.ingest import id_prefix, to_entries
 from headrace.events.parse import EventParser, Policy, Reason, Rejection
 from headrace.stream.ports import MAX_RECORD_BYTES, Entry, Producer
@@ -13,6 +15,9 @@ from headrace.telemetry.metrics import Metrics
 
 SOURCE = "collect"
 """Column `source` of events that do not give their own."""
+
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Values stay as they were sent: a number of 5,000 digits has no Python value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,7 @@ class Collector:
 
 def _with_all_keys(payload: bytes, entry: Entry) -> Entry:
     """The completed event with the keys that no column has: the transformer keeps those apart in `extra_columns/`."""
-    return entry._replace(data=encode({**decode(payload), **decode(entry.data)}))
+    return entry._replace(data=encode({**_raw.decode(payload), **_raw.decode(entry.data)}))
 
 
 def _size(entry: Entry) -> int:

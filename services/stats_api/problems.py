@@ -74,7 +74,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(_request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, error.detail, headers=error.headers)
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", ""):
+            headers["Allow"] += ", HEAD"
+        return problem(error.status_code, error.detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(_request: Request, error: RequestValidationError) -> Response:
@@ -96,4 +99,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HeadraceError)
     async def on_failure(request: Request, error: HeadraceError) -> Response:
         get_logger().error("request.failed", path=request.url.path, error=str(error), kind=type(error).__name__)
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    @app.exception_handler(Exception)
+    async def on_defect(_request: Request, _error: Exception) -> Response:
+        # The framework raises the error again once this is sent, so it is logged with all it has to say.
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -92,7 +92,12 @@ def reading_routes(counters: CounterReader, freshness: Freshness, clock: Clock) 
             Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
             Security(HTTPBearer(auto_error=False)),
         ],
-        responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+        responses=documented(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.REQUEST_URI_TOO_LONG,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        )
         | {HTTPStatus.NOT_MODIFIED: {"description": "Not Modified: If-None-Match names the current ETag"}},
     )
 

@@ -7,11 +7,39 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.errors import ConfigError
 from headrace.runtime import Context
 
 BEAT_SECONDS = 5
+MAX_HEAD_BYTES = 64 << 10
+"""Of a request's line and headers; uvicorn itself has no bound here."""
+
+
+class _BoundedHead(HttpToolsProtocol):
+    """Hangs up on a head that does not end. The read in which a head begins is not counted: it is bounded itself."""
+
+    _in_head = False
+    _begun = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._begun = False
+        super().data_received(data)
+        if self._in_head and not self._begun:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        self._in_head = self._begun = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
 
 
 class _Server(uvicorn.Server):
@@ -38,7 +66,7 @@ async def serve(app: ASGIApp, listener: socket.socket, context: Context) -> None
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=_BoundedHead,
             ws="none",
             lifespan="off",
             access_log=False,

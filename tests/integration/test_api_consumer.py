@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gzip
 import json
 import os
 import signal
@@ -61,8 +62,9 @@ def unused_port() -> int:
 class Poller:
     """One `python -m services.api_consumer`."""
 
-    def __init__(self, settings: Settings, port: int, source: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, port: int, source: Mapping[str, str], *, output: int | None = None) -> None:
         self._port = port
+        self._output = output
         self._environ = {
             **os.environ,
             "KINESIS_STREAM_NAME": settings.kinesis_stream_name,
@@ -71,13 +73,15 @@ class Poller:
             "HEADRACE_METRICS_PORT": str(port),
             "HEADRACE_PAGE_LIMIT": "100",
             "POLL_INTERVAL": "0.05",
+            "HEADRACE_ALLOW_PRIVATE_UPSTREAM": "1",
             **source,
         }
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.api_consumer", env=self._environ, cwd=Path(__file__).parents[2]
-        )
+            sys.executable, "-m", "services.api_consumer",
+            env=self._environ, cwd=Path(__file__).parents[2], stdout=self._output, stderr=self._output,
+        )  # fmt: skip
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -93,11 +97,32 @@ class Poller:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await self._process.wait()
 
+    async def output(self) -> tuple[int | None, str]:
+        """The status and what was said, once it has ended."""
+        out, err = await self._process.communicate()
+        return self._process.returncode, (out + err).decode()
+
     async def ready(self) -> bool:
         with contextlib.suppress(aiohttp.ClientError):
             async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{self._port}/readyz") as response:
                 return response.status == 200
         return False
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, method: str = "GET", path: str = "/events"
+) -> AsyncIterator[str]:
+    """A server of one route; yields its URL."""
+    app = web.Application(client_max_size=16 << 20)
+    app.router.add_route(method, path, handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+    finally:
+        await runner.cleanup()
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -123,12 +148,29 @@ def event(n: int) -> bytes:
     ).encode()
 
 
+async def topic_and_ear(aws: AwsSession) -> tuple[str, Callable[[], Awaitable[list[dict[str, Any]]]]]:
+    """A topic, and what was published on it."""
+    sns, sqs = await aws.client("sns"), await aws.client("sqs")
+    name = f"alerts-{uuid.uuid4().hex[:8]}"
+    topic = (await sns.create_topic(Name=name))["TopicArn"]
+    queue = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+    arn = (await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
+    await sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    async def heard() -> list[dict[str, Any]]:
+        found = (await sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)).get("Messages", [])
+        return [json.loads(json.loads(message["Body"])["Message"]) for message in found]
+
+    return topic, heard
+
+
 async def test_a_file_is_polled_once_to_its_end(
     aws: AwsSession, settings: Settings, tmp_path: Path, unused_port: int
 ) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(event(n) + b"\n" for n in range(450)) + b'no json\n{"cut": ')
-    source = {"HEADRACE_SOURCE_FILES": str(path)}
+    topic, heard = await topic_and_ear(aws)
+    source = {"HEADRACE_SOURCE_FILES": str(path), "FAILED_RECORDS_SNS_ARN": topic, "HEADRACE_RAW_ARCHIVE": "1"}
     [key] = cursor_keys(settings.model_copy(update={"source_files": [str(path)]}))
     state = DynamoStateStore(await aws.client("dynamodb"), settings.state_table)
 
@@ -136,21 +178,39 @@ async def test_a_file_is_polled_once_to_its_end(
         document = await state.get(key)
         return document is not None and bool(document.value["exhausted"])
 
+    digests: list[dict[str, Any]] = []
+
+    async def digested() -> bool:
+        digests.extend(await heard())
+        return bool(digests)
+
     for _ in range(2):
         async with Poller(settings, unused_port, source) as poller:
             await until(poller.ready)
             await until(exhausted)
+            await until(digested)  # before the drain: what is not due by then is only logged
             assert await poller.drain() == 0
 
     document = await state.get(key)
     assert document is not None
-    assert document.value["totals"] == {"polled": 452, "accepted": 450, "extra_columns": 0, "rejected": 2, "put": 450}
+    assert document.value["totals"] == {
+        "polled": 452,
+        "accepted": 450,
+        "extra_columns": 0,
+        "rejected": 2,
+        "put": 450,
+        "spooled": 0,
+    }
     assert sorted(found["quantity"] for found in await put_events(aws, settings) if "quantity" in found) == [
         *range(450)
     ]
     store = S3Store(await aws.client("s3"), settings.bucket)
     [rejected] = [item async for item in store.list("failed_records/")]
     assert len(from_jsonl_gz(await store.get(rejected.key))) == 2
+    [digest] = [*digests, *await heard()]
+    assert (digest["reason"], digest["count"], digest["example"]) == ("malformed_json", 2, rejected.key)
+    archived = [gzip.decompress(await store.get(item.key)).splitlines() async for item in store.list("raw/events/")]
+    assert sorted(line for lines in archived for line in lines) == sorted(event(n) for n in range(450))
 
 
 async def test_an_api_is_polled_on_from_the_cursor_after_a_drain_and_after_a_kill(
@@ -168,13 +228,8 @@ async def test_an_api_is_polled_on_from_the_cursor_after_a_drain_and_after_a_kil
         rows = b",".join(event(n) for n in range(cursor, after))
         return web.Response(body=b'{"events":[%b],"next_cursor":"%d"}' % (rows, after))
 
-    app = web.Application()
-    app.router.add_get("/events", get_events)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        source = {"API_URL": f"http://127.0.0.1:{runner.addresses[0][1]}/events"}
+    async with serving(get_events) as url:
+        source = {"API_URL": url}
 
         async def asked_for(cursor: int) -> bool:
             return cursor in asked
@@ -186,8 +241,6 @@ async def test_an_api_is_polled_on_from_the_cursor_after_a_drain_and_after_a_kil
                 await until(poller.ready)
                 await until(functools.partial(asked_for, available))
                 assert await poller.drain() == 0
-    finally:
-        await runner.cleanup()
 
     events = await put_events(aws, settings)
     by_id = {found["event_id"]: found for found in events}
@@ -208,4 +261,85 @@ async def test_a_wrong_configuration_ends_the_process_with_2(settings: Settings,
     mapping.write_text("speed = 1")
     missing_file = {"HEADRACE_SOURCE_FILES": str(tmp_path / "nowhere.jsonl")}
     wrong_mapping = {"API_URL": "http://127.0.0.1:9/events", "HEADRACE_MAPPING": str(mapping)}
-    assert await asyncio.gather(status_with(missing_file), status_with(wrong_mapping), status_with({})) == [2, 2, 2]
+    private = {"API_URL": "https://127.0.0.1:9/events", "HEADRACE_ALLOW_PRIVATE_UPSTREAM": "0"}
+    statuses = await asyncio.gather(*map(status_with, (missing_file, wrong_mapping, {}, private)))
+    assert statuses == [2, 2, 2, 2]
+
+
+async def test_of_two_pollers_on_one_source_the_loser_says_so_and_ends_with_1(
+    aws: AwsSession, settings: Settings
+) -> None:
+    both = asyncio.Event()
+    waiting = 0
+
+    async def get_events(request: web.Request) -> web.Response:
+        nonlocal waiting
+        cursor = int(request.query.get("cursor", "0"))
+        if cursor == 0:  # both are given the first page at once
+            waiting += 1
+            if waiting == 2:
+                both.set()
+            await both.wait()
+        rows = b",".join(event(n) for n in range(cursor, cursor + 100))
+        return web.Response(body=b'{"events":[%b],"next_cursor":"%d"}' % (rows, cursor + 100))
+
+    async with serving(get_events) as url:
+        one, other = (Poller(settings, 0, {"API_URL": url}, output=asyncio.subprocess.PIPE) for _ in range(2))
+        async with one, other:
+            ended = [asyncio.create_task(poller.output()) for poller in (one, other)]
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                [loser], [winner] = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+            status, text = loser.result()
+            assert status == 1
+            assert "another poller works on the same source" in text
+            assert "Traceback" not in text
+            await (one, other)[ended.index(winner)].drain()
+            assert (await winner)[0] == 0
+
+
+async def test_in_an_outage_of_the_stream_pages_are_spooled_and_put_back_after_it(
+    aws: AwsSession, settings: Settings, aws_environment: str, tmp_path: Path, unused_port: int
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(event(n) + b"\n" for n in range(450)))
+    [key] = cursor_keys(settings.model_copy(update={"source_files": [str(path)]}))
+    state = DynamoStateStore(await aws.client("dynamodb"), settings.state_table)
+    down = True
+
+    async def forward(request: web.Request) -> web.Response:
+        if down:
+            return web.json_response({"__type": "ServiceUnavailable"}, status=503)
+        names = ("Content-Type", "X-Amz-Target", "X-Amz-Date", "Authorization")
+        headers = {name: request.headers[name] for name in names if name in request.headers}
+        async with http.post(aws_environment, data=await request.read(), headers=headers) as reply:
+            return web.Response(body=await reply.read(), status=reply.status, content_type=reply.content_type)
+
+    async def written() -> dict[str, Any]:
+        document = await state.get(key)
+        return {} if document is None else document.value
+
+    async def all_spooled() -> bool:
+        return bool((await written()).get("spool", {}).get("written") == 5)
+
+    async def exhausted() -> bool:
+        return bool((await written()).get("exhausted"))
+
+    async with aiohttp.ClientSession() as http, serving(forward, method="POST", path="/") as url:
+        source = {
+            "HEADRACE_SOURCE_FILES": str(path), "HEADRACE_SPOOL_AFTER": "0", "AWS_ENDPOINT_URL_KINESIS": url,
+        }  # fmt: skip
+        async with Poller(settings, unused_port, source):
+            await until(all_spooled)  # and then kill -9
+        assert not await exhausted()
+        assert (await written())["totals"]["spooled"] == 450
+        down = False
+        async with Poller(settings, unused_port, source) as poller:
+            await until(exhausted)
+            assert await poller.drain() == 0
+
+    totals = (await written())["totals"]
+    assert (totals["accepted"], totals["put"], totals["spooled"]) == (450, 450, 0)
+    events = await put_events(aws, settings)
+    assert len({found["event_id"] for found in events}) == 450
+    order = list({found["event_id"]: found["quantity"] for found in events if found["session_id"] == "s3"}.values())
+    assert order == [n for n in range(450) if n % 7 == 3]

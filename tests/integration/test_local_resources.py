@@ -57,3 +57,17 @@ async def test_new_objects_of_the_table_are_announced_and_no_others(settings: Se
                 found = await messages(aws, settings)
                 keys += [record["s3"]["object"]["key"] for body in found for record in body.get("Records", ())]
     assert [key.replace("%3D", "=") for key in keys] == ["events/year=2026/x.parquet"]
+
+
+async def test_what_is_received_in_vain_moves_to_a_queue_of_its_own_also_when_the_queue_is_an_old_one(
+    settings: Settings,
+) -> None:
+    async with AwsSession(settings.region) as aws:
+        sqs = await aws.client("sqs")
+        url = (await sqs.create_queue(QueueName=settings.partition_queue))["QueueUrl"]
+        await ensure_resources(aws, settings)
+        found = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+        dead = (await sqs.get_queue_url(QueueName=settings.partition_dead_letters))["QueueUrl"]
+        arn = (await sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
+    policy = msgspec.json.decode(found["Attributes"]["RedrivePolicy"])
+    assert policy == {"deadLetterTargetArn": arn, "maxReceiveCount": 5}

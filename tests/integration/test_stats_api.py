@@ -6,58 +6,33 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from deploy.local.resources import ensure_resources
 from headrace.aws.session import AwsSession
 from headrace.clock import SystemClock
 from headrace.counters.dynamodb import DynamoCounterWriter
 from headrace.counters.ports import CountKey, Counts, Entity
 from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.model import Lease, Ledger, lease_key
-from headrace.settings import Settings, load
+from headrace.settings import Settings
 from headrace.stream.connect import open_reader
 from headrace.stream.ports import TrimHorizon
 from headrace.telemetry.metrics import Metrics
-from tests.conftest import free_port, wait_for_http
-
-ROOT = Path(__file__).parents[2]
+from tests.stats_api_process import ROOT, fresh_resources, running
 
 
 @pytest.fixture
 async def settings(aws_environment: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Fresh resources, told to this process and its children by the environment."""
-    name = uuid.uuid4().hex[:12]
-    for variable, value in {
-        "KINESIS_STREAM_NAME": f"events-{name}",
-        "S3_BUCKET": f"data-{name}",
-        "HEADRACE_CONTROL_TABLE": f"control-{name}",
-        "HEADRACE_COUNTERS_TABLE": f"counters-{name}",
-        "HEADRACE_STATE_TABLE": f"state-{name}",
-        "HEADRACE_PARTITION_QUEUE": f"partitions-{name}",
-        "HEADRACE_STATS_PORT": str(free_port()),
-    }.items():
-        monkeypatch.setenv(variable, value)
-    settings = load()
-    async with AwsSession(settings.region) as aws:
-        await ensure_resources(aws, settings, shards=1)
-    return settings
+    return await fresh_resources(monkeypatch)
 
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "services.stats_api"], cwd=ROOT, env=dict(os.environ))
-    try:
-        wait_for_http(f"http://127.0.0.1:{settings.stats_port}/readyz", process)
+    with running(settings) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def test_a_deployed_api_counts_collects_and_ends_cleanly(

@@ -3,117 +3,19 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from headrace.clock import Clock, ManualClock, SystemClock
+from headrace.clock import ManualClock, SystemClock
 from headrace.errors import AccessError, ConflictError, StopError, UnavailableError
-from headrace.events.mapping import Mapping, parse_mapping
-from headrace.events.parse import Policy
-from headrace.lake.memory import MemoryStore
-from headrace.quarantine import Envelope, from_jsonl_gz
+from headrace.events.mapping import parse_mapping
 from headrace.runtime import Shutdown
-from headrace.state.memory import MemoryStateStore
-from headrace.stream.memory import MemoryStream
-from headrace.stream.ports import Entry, TrimHorizon
-from headrace.telemetry.health import Health
-from headrace.telemetry.metrics import Metrics
+from headrace.stream.ports import Entry
 from services.api_consumer.cursor import Cursor, Totals
-from services.api_consumer.intake import Intake
-from services.api_consumer.poller import Poller, QuarantinePolicy
 from services.api_consumer.ports import Page, Pages
-
-
-def event(n: int, **more: Any) -> bytes:
-    fields = {"session_id": f"s{n % 3}", "event_type": "click", "timestamp": 1_775_700_000, "product_id": str(n)}
-    return json.dumps({**fields, **more}).encode()
-
-
-class Script:
-    """A source of given pages; a page may be an error to raise or a call to make first."""
-
-    name = "script"
-
-    def __init__(self, *steps: Sequence[bytes] | Exception | Callable[[], None], source_id: str = "test") -> None:
-        self.source_id = source_id
-        self.fetched = 0
-        self._steps = steps
-
-    async def pages(self, position: Any) -> Pages:
-        at = position or 0
-        for n, step in enumerate(self._steps[at:], start=at + 1):
-            self.fetched = n
-            if isinstance(step, Exception):
-                raise step
-            if callable(step):
-                step()
-            else:
-                yield Page(payloads=step, place=str(n), after=n, exhausted=n == len(self._steps))
-
-
-class Rig:
-    """A poller and everything around it, in memory."""
-
-    def __init__(self, *, mapping: Mapping | None = None, clock: Clock | None = None, size: int = 1) -> None:
-        self.clock = clock or ManualClock()
-        self.stream = MemoryStream(self.clock)
-        self.store = MemoryStore()
-        self.state = MemoryStateStore()
-        self.metrics = Metrics()
-        self.shutdown = Shutdown(5.0, self.clock)
-        self.intake = Intake(Policy(), mapping, b"key")
-        self.size = size
-
-    def poller(self, **adapters: Any) -> Poller:
-        own = {"producer": self.stream, "store": self.store, "state": self.state}
-        return Poller(
-            intake=self.intake,
-            quarantine=QuarantinePolicy(size=self.size),
-            metrics=self.metrics,
-            health=Health(clock=self.clock),
-            shutdown=self.shutdown,
-            clock=self.clock,
-            **{**own, **adapters},
-        )
-
-    async def events(self) -> list[dict[str, Any]]:
-        [shard] = await self.stream.shards()
-        page = await self.stream.open(shard.shard_id, TrimHorizon()).read()
-        return [json.loads(record.data) for record in page.records]
-
-    async def quarantined(self, prefix: str) -> list[list[Envelope]]:
-        return [from_jsonl_gz(await self.store.get(item.key)) async for item in self.store.list(prefix)]
-
-    async def cursor(self, source_id: str = "test") -> dict[str, Any]:
-        document = await self.state.get(f"cursor:{source_id}")
-        assert document is not None
-        return document.value
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"headrace_{name}", labels) or 0.0
-
-
-class Faulty:
-    """An adapter whose method fails for the first calls, before or after its effect."""
-
-    def __init__(self, adapter: Any, method: str, errors: Sequence[Exception], *, after: bool = False) -> None:
-        self._adapter, self._method, self._errors, self._after = adapter, method, list(errors), after
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._adapter, name)
-        if name != self._method:
-            return call
-
-        async def fail(*args: Any, **kwargs: Any) -> Any:
-            if self._errors and self._after:
-                await call(*args, **kwargs)
-            if self._errors:
-                raise self._errors.pop(0)
-            return await call(*args, **kwargs)
-
-        return fail
+from tests.unit.services.api_consumer_rig import Faulty, Rig, Script, event
 
 
 async def test_valid_events_are_put_with_ids_that_a_repeat_gets_again() -> None:
@@ -127,21 +29,28 @@ async def test_valid_events_are_put_with_ids_that_a_repeat_gets_again() -> None:
     assert [found["source"] for found in await one.events()] == ["script"] * 3
     assert await one.cursor() == {
         "cursor": 2, "exhausted": True,
-        "totals": {"polled": 3, "accepted": 3, "extra_columns": 0, "rejected": 0, "put": 3},
+        "totals": {"polled": 3, "accepted": 3, "extra_columns": 0, "rejected": 0, "put": 3, "spooled": 0},
     }  # fmt: skip
 
 
-async def test_bad_events_are_kept_whole_with_the_reason_and_harm_no_other() -> None:
+async def test_bad_events_are_kept_with_the_reason_and_harm_no_other() -> None:
     rig = Rig()
     bad = [b"no json", b'{"event_type": "click"}', b'{"a": "\xff"}', b"[" * 100_000, b"x" * (2 << 20)]
     await rig.poller().run([Script([event(1), *bad, event(2)])])
     [envelopes] = await rig.quarantined("failed_records/year=2026/month=04/day=09/")
-    assert [base64.b64decode(envelope.payload) for envelope in envelopes] == bad
+    assert [base64.b64decode(envelope.payload) for envelope in envelopes] == [*bad[:-1], b""]
     assert [envelope.reason for envelope in envelopes][:2] == ["malformed_json", "missing_field"]
     assert {envelope.stage for envelope in envelopes} == {"api_consumer"}
     assert envelopes[0].position == "script:1:1"
     assert [found["product_id"] for found in await rig.events()] == ["1", "2"]
-    assert (await rig.cursor())["totals"] == {"polled": 7, "accepted": 2, "extra_columns": 0, "rejected": 5, "put": 2}
+    assert (await rig.cursor())["totals"] == {
+        "polled": 7,
+        "accepted": 2,
+        "extra_columns": 0,
+        "rejected": 5,
+        "put": 2,
+        "spooled": 0,
+    }
     assert rig.metric("records_rejected_total", reason="missing_field") == 1
 
 
@@ -161,7 +70,14 @@ async def test_extra_columns_are_kept_apart_whole_and_the_known_part_goes_on() -
     [[envelope]] = await rig.quarantined("extra_columns/")
     assert base64.b64decode(envelope.payload) == payload
     assert "colour" not in (await rig.events())[0]
-    assert (await rig.cursor())["totals"] == {"polled": 2, "accepted": 2, "extra_columns": 1, "rejected": 0, "put": 2}
+    assert (await rig.cursor())["totals"] == {
+        "polled": 2,
+        "accepted": 2,
+        "extra_columns": 1,
+        "rejected": 0,
+        "put": 2,
+        "spooled": 0,
+    }
     assert rig.metric("records_accepted_total", extra_columns="true") == 1
     assert rig.metric("records_accepted_total", extra_columns="false") == 1
     assert rig.metric("records_polled_total") == 2
@@ -177,7 +93,14 @@ async def test_with_a_mapping_every_child_counts_and_a_bad_one_is_kept_alone_in_
         ("invalid_event_type", {"s": 1, "events": [{"t": "BAD", "at": 2}]}), ("missing_field", {"s": 2}),
     ]  # fmt: skip
     assert [found.reason for found in envelopes[:2]] == ["malformed_json", "wrong_type"]
-    assert (await rig.cursor())["totals"] == {"polled": 6, "accepted": 2, "extra_columns": 0, "rejected": 4, "put": 2}
+    assert (await rig.cursor())["totals"] == {
+        "polled": 6,
+        "accepted": 2,
+        "extra_columns": 0,
+        "rejected": 4,
+        "put": 2,
+        "spooled": 0,
+    }
 
 
 async def test_a_payload_may_not_claim_a_session_rule_without_a_mapping() -> None:
@@ -312,7 +235,7 @@ async def test_a_source_that_breaks_keeps_what_came_before_and_is_not_exhausted(
         await rig.poller().run([Script([event(1), b"bad"], StopError("damaged"))])
     assert await rig.cursor() == {
         "cursor": 1, "exhausted": False,
-        "totals": {"polled": 2, "accepted": 1, "extra_columns": 0, "rejected": 1, "put": 1},
+        "totals": {"polled": 2, "accepted": 1, "extra_columns": 0, "rejected": 1, "put": 1, "spooled": 0},
     }  # fmt: skip
     assert len(await rig.quarantined("failed_records/")) == 1
 
