@@ -4,14 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BENCH  := .venv-bench
+CLIENTS := .venv-clients
 UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-data bench docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-faults compose-test bench bench-latency docs lock clean
 
 help: ## What can be run here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 env: $(STAMP) ## The virtual environment, installed from the hashed locks
 
@@ -37,11 +38,31 @@ check: env ## Format, lint, types, import boundaries
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+test-api: env ## schemathesis on the stats API: no 5xx, no undocumented answer
+	@$(BIN)/pytest tests/api $(ARGS)
+
 test-data: env ## The real files of ../shared/data, end to end
 	@$(BIN)/pytest tests/data $(ARGS)
 
+compose-test: env ## The images and docker compose; installs an engine where none answers (Debian, as root)
+	@scripts/compose_test.sh $(BIN)/pytest $(ARGS)
+
+test-clients: $(CLIENTS)/.installed ## The examples of docs/athena.md, with PyAthena, SQLAlchemy and the AWS CLI
+	@HEADRACE_CLIENTS=$(CURDIR)/$(CLIENTS)/bin $(BIN)/pytest tests/clients $(ARGS)
+
+$(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@$(UV) pip sync --quiet --python $(CLIENTS)/bin/python --require-hashes requirements/clients.txt
+	@touch $@
+
+test-faults: env ## Outages and kill -9 of every service, through a fault proxy (about six minutes)
+	@$(BIN)/pytest tests/faults $(ARGS)
+
 bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json
 	@PYTHONPATH=libs:. $(BENCH)/bin/python -m bench $(ARGS)
+
+bench-latency: $(BENCH)/.installed ## Seconds from the poll to a count and to an answer of Athena; adds to bench/results.json
+	@PYTHONPATH=$(CURDIR)/libs:$(CURDIR) $(BENCH)/bin/python -m bench.latency $(ARGS)
 
 $(BENCH)/.installed: $(STAMP) requirements/bench.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
@@ -55,5 +76,5 @@ lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
 clean: ## Remove .venv, .headrace and caches
-	rm -rf $(VENV) $(BENCH) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) $(CLIENTS) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import peers, per_record
+from bench import peers, per_record, stats_api
 from bench.events import make_events
 from bench.headrace_path import land, page_to_body
 from bench.measure import cpu_us, cpu_us_async
@@ -25,11 +25,13 @@ from headrace.stream.kinesis.wire import decode_get_records
 RESULTS = Path(__file__).parent / "results.json"
 UNIT = "µs CPU per event"
 PAGE_EVENTS = 500
+WHOLE = 1000
+"""From here on decimals tell nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the result: lower is better; None where there is nothing to compare with."""
+    """One line of the result; None where there is nothing to compare with. Lower is better, unless it is a rate."""
 
     name: str
     unit: str
@@ -107,6 +109,20 @@ def poll_to_put(payloads: Sequence[bytes], endpoint: str) -> Row:
     )
 
 
+def stats_rows() -> list[Row]:
+    """Cached reads of the stats API under 32 connections. Limit: a bare Starlette route, and one read per expiry."""
+    found = stats_api.measure()
+    rows: list[tuple[str, str, float, float]] = [
+        ("stats_api", "requests/s", found.headrace.rate, found.bare.rate),
+        ("stats_api_p99", "ms", found.headrace.p99, found.bare.p99),
+        ("stats_api_reads", "backend reads", found.reads, found.fewest_reads),
+    ]
+    return [
+        Row(name=name, unit=unit, headrace=ours, per_record=None, async_kinesis=None, limit=limit)
+        for name, unit, ours, limit in rows
+    ]
+
+
 def main() -> None:
     """Run every row, print the table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,6 +141,7 @@ def main() -> None:
             consume(streamed),
             poll_to_put(streamed, url),
         ]
+        rows += stats_rows()
     arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
 
@@ -134,18 +151,23 @@ def _rounded(row: Row) -> dict[str, object]:
 
 
 def _table(rows: Sequence[Row], caption: str) -> Table:
-    table = Table(title=UNIT, caption=caption)
-    table.add_column("what")
+    table = Table(title="Lower is better, except for rates", caption=caption)
+    table.add_column("what", no_wrap=True)
+    table.add_column("unit")
     for name in ("Headrace", "per record", "async-kinesis", "limit"):
         table.add_column(name, justify="right")
     for row in rows:
         others = [_beside(value, row.headrace) for value in (row.per_record, row.async_kinesis, row.limit)]
-        table.add_row(row.name, f"{row.headrace:.2f}", *others)
+        table.add_row(row.name, row.unit, _plain(row.headrace), *others)
     return table
 
 
 def _beside(value: float | None, ours: float) -> str:
-    return "–" if value is None else f"{value:.2f} (×{value / ours:.1f})"
+    return "–" if value is None else f"{_plain(value)} (×{value / ours:.1f})"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= WHOLE else f"{value:.2f}"
 
 
 def _get_records_body(payloads: Sequence[bytes]) -> bytes:

@@ -16,8 +16,10 @@ compile() { # OUTPUT, then what to compile
 compile dev pyproject.toml --extra local --group test --group check
 # Apart, since pyarrow imports pandas wherever it finds it, a second for every process that starts.
 compile bench pyproject.toml --extra local --group bench --constraint requirements/dev.txt
+# Only the group: its botocore is not ours.
+compile clients --group clients
 # An image gets what development got: the same versions, fewer of them.
-for service in api-consumer transformer partitioner stats-api; do
-  compile "$service" pyproject.toml --extra "$service" --constraint requirements/dev.txt
+for image in api-consumer transformer partitioner stats-api local; do
+  compile "$image" pyproject.toml --extra "$image" --constraint requirements/dev.txt
 done
 echo 'uv>=0.9' | compile uv -

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from headrace.aws.faults import aws_errors
 from headrace.aws.retry import retry
 from headrace.aws.session import AwsSession
@@ -12,7 +14,7 @@ from headrace.counters import dynamodb as counters
 from headrace.errors import NotFoundError, UnavailableError
 from headrace.lake.layout import EVENTS
 from headrace.leases import dynamodb as leases
-from headrace.settings import Settings
+from headrace.settings import PARTITION_QUEUE_RECEIVES, Settings
 from headrace.state import dynamodb as state
 
 ACTIVE_SECONDS = 30.0
@@ -92,13 +94,27 @@ async def _ensure_bucket(s3: Any, sqs: Any, settings: Settings) -> None:
     except NotFoundError:
         place = {} if settings.region == "us-east-1" else {"LocationConstraint": settings.region}
         await _call(s3.create_bucket, Bucket=settings.bucket, **({"CreateBucketConfiguration": place} if place else {}))
-    url = (await _call(sqs.create_queue, QueueName=settings.partition_queue))["QueueUrl"]
-    attributes = await _call(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
+    url, arn = await _ensure_queue(sqs, settings.partition_queue)
+    _, dead_letters = await _ensure_queue(sqs, settings.partition_dead_letters)
+    await _call(sqs.set_queue_attributes, QueueUrl=url, Attributes=redrive(dead_letters))
     await _call(
         s3.put_bucket_notification_configuration,
         Bucket=settings.bucket,
-        NotificationConfiguration=notification(attributes["Attributes"]["QueueArn"]),
+        NotificationConfiguration=notification(arn),
     )
+
+
+async def _ensure_queue(sqs: Any, name: str) -> tuple[str, str]:
+    """The queue's URL and ARN."""
+    url = (await _call(sqs.create_queue, QueueName=name))["QueueUrl"]
+    answer = await _call(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
+
+
+def redrive(dead_letters_arn: str) -> dict[str, str]:
+    """Attributes that move what is received in vain to another queue. Set apart: a queue may be older than they are."""
+    policy = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": PARTITION_QUEUE_RECEIVES}
+    return {"RedrivePolicy": msgspec.json.encode(policy).decode()}
 
 
 def notification(queue_arn: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def api(
     """Serve a web traffic API until stopped.
 
     Example: headrace job simulate api --port 8070 --rate 50, then API_URL=http://127.0.0.1:8070/events
+    and HEADRACE_ALLOW_PRIVATE_UPSTREAM=1
     """
     options = ApiOptions(port=port, seed=seed, rate=rate, faults=_parse_faults(faults))
     run_service("simulator", partial(run_api, options))

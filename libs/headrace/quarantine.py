@@ -6,10 +6,15 @@ from collections.abc import Iterable
 
 import msgspec
 
+from headrace.stream.ports import MAX_RECORD_BYTES
+
+KEPT_BYTES = MAX_RECORD_BYTES
+"""What an event may be at most is all that is kept of one that is none: no input decides how large a dead letter is."""
+
 _encoder = msgspec.json.Encoder()
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of a quarantine object."""
 
     reason: str
@@ -22,18 +27,31 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float
     """Seconds since 1970 UTC."""
     payload: str
-    """The bytes as they came, base64."""
+    """The bytes as they came, base64; empty when they are over `KEPT_BYTES`: `position` is then the way to them."""
+    partition_key: str | None = None
+    """Of an event that waits for the stream."""
 
 
-def envelope(payload: bytes, *, reason: str, detail: str, stage: str, position: str, seen_at: float) -> Envelope:
-    """Wrap a payload."""
+def envelope(
+    payload: bytes,
+    *,
+    reason: str,
+    detail: str,
+    stage: str,
+    position: str,
+    seen_at: float,
+    partition_key: str | None = None,
+) -> Envelope:
+    """Wrap a payload, or point to one that is too large to be kept."""
+    kept = len(payload) <= KEPT_BYTES
     return Envelope(
         reason=reason,
-        detail=detail,
+        detail=detail if kept else f"{detail}; payload not kept",
         stage=stage,
         position=position,
         seen_at=seen_at,
-        payload=base64.b64encode(payload).decode(),
+        payload=base64.b64encode(payload).decode() if kept else "",
+        partition_key=partition_key,
     )
 
 

@@ -47,6 +47,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 METRICS_PORTS = {"api_consumer": 9101, "transformer": 9102, "partitioner": 9103}
 """`HEADRACE_METRICS_PORT` by service; the others serve their metrics on their own port."""
 
+PARTITION_QUEUE_RECEIVES = 5
+"""A bucket notification received so often in vain moves to the dead-letter queue."""
+
 
 def _env(*names: str, default: Any, about: str) -> Any:
     return Field(default, validation_alias=AliasChoices(*names), description=about)
@@ -74,15 +77,49 @@ class Settings(BaseSettings):
     partition_queue: str = _env(
         "HEADRACE_PARTITION_QUEUE", default="headrace-partitions", about="SQS queue of bucket notifications"
     )
+    ddl_concurrency: Annotated[int, Field(ge=1, le=20)] = _env(
+        "HEADRACE_DDL_CONCURRENCY", default=4, about="DDL statements at once; Athena allows 20 for all of an account"
+    )
+    sweep_seconds: Annotated[Seconds, Field(gt=0)] = _env(
+        "HEADRACE_SWEEP_SECONDS", default=3600.0, about="Between two comparisons of bucket and registered partitions"
+    )
 
     # Upstream
     api_url: str = _env("API_URL", default="", about="Web traffic API to poll")
     poll_interval: Seconds = _env("POLL_INTERVAL", default=1.0, about="Wait after an empty page")
     page_limit: int = _env("HEADRACE_PAGE_LIMIT", default=1000, about="Events asked for per page")
     source_files: Words = _env("HEADRACE_SOURCE_FILES", default=[], about="Files to read once, instead of an API_URL")
+    page_bytes: Size = _env("HEADRACE_PAGE_BYTES", default=16 << 20, about="Largest page, on the wire and unpacked")
+    upstream_timeout: Annotated[Seconds, Field(gt=0, le=60)] = _env(
+        "HEADRACE_UPSTREAM_TIMEOUT", default=30.0, about="Longest time for a whole page"
+    )
+    allow_private_upstream: bool = _env(
+        "HEADRACE_ALLOW_PRIVATE_UPSTREAM",
+        default=False,
+        about="Poll private and local addresses too, also over http://; set by `headrace up`",
+    )
+    allow_http_upstream: bool = _env(
+        "HEADRACE_ALLOW_HTTP_UPSTREAM", default=False, about="Poll http:// URLs of public addresses"
+    )
+    spool_after: Seconds = _env(
+        "HEADRACE_SPOOL_AFTER",
+        default=30.0,
+        about="Stream down for so long: pages go to kinesis_failures/ until it is back",
+    )
+    raw_archive: bool = _env(
+        "HEADRACE_RAW_ARCHIVE",
+        default=False,
+        about="Keep accepted events as they came, addresses included, in raw/events/",
+    )
     mapping: str = _env("HEADRACE_MAPPING", default="", about="TOML file: how foreign events become ours")
-    s3_batch_size: int = _env("S3_BATCH_SIZE", default=100, about="Rejected events per object")
-    s3_batch_seconds: Seconds = _env("S3_BATCH_SECONDS", default=10.0, about="Longest wait before rejects are written")
+    s3_batch_size: int = _env("S3_BATCH_SIZE", default=100, about="Rejected or archived events per object")
+    s3_batch_seconds: Seconds = _env("S3_BATCH_SECONDS", default=10.0, about="Longest wait before they are written")
+
+    # Notifications
+    failed_records_sns_arn: str = _env(
+        "FAILED_RECORDS_SNS_ARN", default="", about="Topic for digests of events that the poller rejects or spools"
+    )
+    sns_topic_arn: str = _env("SNS_TOPIC_ARN", default="", about="Topic for digests of the transformer's dead letters")
 
     # Delivery
     application: str = _env(
@@ -94,6 +131,11 @@ class Settings(BaseSettings):
     batch_rows: int = _env("HEADRACE_BATCH_ROWS", default=100_000, about="Rows per micro-batch")
     batch_bytes: Size = _env("HEADRACE_BATCH_BYTES", default=64 << 20, about="Payload bytes per micro-batch")
     batch_partitions: int = _env("HEADRACE_BATCH_PARTITIONS", default=100, about="Hour partitions per micro-batch")
+    buffer_bytes: Size = _env(
+        "HEADRACE_BUFFER_BYTES",
+        default=64 << 20,
+        about="Bytes of records a transformer holds before it stops fetching",
+    )
     batch_age: Seconds = _env("HEADRACE_BATCH_AGE", default=60.0, about="Longest wait of a record in a micro-batch")
     failover_seconds: Seconds = _env(
         "HEADRACE_FAILOVER", default=10.0, about="A lease unchanged for so long has expired"
@@ -128,6 +170,12 @@ class Settings(BaseSettings):
     write_keys: Words = _env("HEADRACE_WRITE_KEYS", default=[], about="Public keys that may collect; empty: anyone")
     cors_origins: Words = _env(
         "HEADRACE_CORS_ORIGINS", default=[], about="Origins a browser may call from; empty: none"
+    )
+    collect_rate: Annotated[float, Field(ge=0)] = _env(
+        "HEADRACE_COLLECT_RATE", default=100.0, about="Events a second one client may send to one stats API; 0: any"
+    )
+    collect_burst: Annotated[int, Field(ge=1)] = _env(
+        "HEADRACE_COLLECT_BURST", default=1000, about="Events one client may send at once after a silence"
     )
     trusted_proxies: Annotated[int, Field(ge=0)] = _env(
         "HEADRACE_TRUSTED_PROXIES", default=0, about="Our own proxies in front, each adding to X-Forwarded-For"
@@ -165,6 +213,11 @@ class Settings(BaseSettings):
     def stream_name(self) -> str:
         """The stream's name without its scheme."""
         return urlsplit(self.stream_url).netloc
+
+    @property
+    def partition_dead_letters(self) -> str:
+        """The queue of notifications that could not be handled."""
+        return f"{self.partition_queue}-dead-letters"
 
     @property
     def athena_output_url(self) -> str:

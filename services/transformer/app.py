@@ -4,11 +4,13 @@ import socket
 import uuid
 
 from headrace.aws.session import AwsSession
+from headrace.aws.sns import alerts_to
 from headrace.counters.dynamodb import DynamoCounterWriter
 from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.budget import BufferBudget
 from headrace.delivery.deliver import Delivery
 from headrace.delivery.fleet import Fleet
-from headrace.delivery.plan import Planner
+from headrace.delivery.plan import STAGE, Planner
 from headrace.delivery.shard import ShardWorker, start_position
 from headrace.delivery.window import DedupWindow
 from headrace.events.enrich import Enricher
@@ -26,8 +28,9 @@ async def main(context: Context) -> None:
     """Land the stream until told to stop."""
     settings, clock, metrics = context.settings, context.clock, context.metrics
     async with (
-        AwsSession(settings.region) as aws,
+        AwsSession(settings.region, metrics=metrics) as aws,
         open_reader(settings, aws, metrics, clock) as stream,
+        alerts_to(settings.sns_topic_arn, aws, service=STAGE, metrics=metrics, clock=clock) as report,
     ):
         info = await stream.info()
         origin = lineage(settings.application, info)
@@ -38,6 +41,7 @@ async def main(context: Context) -> None:
         enricher = Enricher(settings.geoip_db)
         key = settings.anonymous_key.get_secret_value().encode()
         policy = BatchPolicy.of(settings)
+        budget = BufferBudget(settings.buffer_bytes)
         planner = Planner(Transformer(Policy.of(settings), enricher, anonymous_key=key), policy, lineage=origin)
         delivery = Delivery(store, counters, leases, lineage=origin, metrics=metrics, clock=clock)
 
@@ -53,12 +57,15 @@ async def main(context: Context) -> None:
         def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
             return ShardWorker(
                 lease, stream.open(lease.shard_id, start_position(lease)), planner, delivery, leases,
-                policy=policy, window=DedupWindow(settings.dedup_window), before_end=keeper.sync,
-                clock=clock, metrics=metrics, health=context.health,
+                policy=policy, window=DedupWindow(settings.dedup_window), budget=budget,
+                before_end=keeper.sync, clock=clock, metrics=metrics, health=context.health,
+                report=report,
             )  # fmt: skip
 
         context.health.add_check("stream", stream.info)
         context.health.add_check("bucket", lambda: store.head("events/"))
         context.health.add_check("control", lambda: leases.list(lease_prefix(info)))
+        fleet = Fleet(make_keeper, make_worker, metrics=metrics, health=context.health)
+        context.health.add_check("shards", fleet.check)
         context.health.started()
-        await Fleet(make_keeper, make_worker, metrics=metrics).run(context.shutdown)
+        await fleet.run(context.shutdown)

@@ -86,6 +86,14 @@ async def test_every_field_is_counted_in_every_window(counters: Counters, window
     assert await counters.reader.counts(Entity.PRODUCT, "/p", window, now=NOW) == Counts()
 
 
+@pytest.mark.parametrize("name", ["a\0b", "../x", "%2F", "year=1", "\U0001f600"])
+async def test_a_hostile_name_is_a_name_like_any_other(counters: Counters, name: str) -> None:
+    await counters.writer.apply("o1", 1, product(name, views=2), now=NOW)
+    assert await views(counters.reader, Window.ALL, product_id=name) == 2
+    top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
+    assert values(top) == [(name, Decimal(2))]
+
+
 async def test_a_repeated_batch_adds_once(counters: Counters) -> None:
     batch = product("p1", views=2)
     await counters.writer.apply("o1", 5, batch, now=NOW)

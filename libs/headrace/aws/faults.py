@@ -12,6 +12,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from headrace.errors import (
     AccessError,
@@ -24,8 +25,9 @@ from headrace.errors import (
 )
 
 _THROTTLED = frozenset({
-    "LimitExceededException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown",
-    "Throttling", "ThrottlingException", "TooManyRequestsException", "KMSThrottlingException",
+    "KMSThrottlingException", "LimitExceededException", "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException",
+    "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
 })  # fmt: skip
 _CONFLICT = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "412", "TransactionCanceledException"})
 _NOT_FOUND = frozenset({
@@ -39,7 +41,8 @@ _ACCESS = frozenset({
 })  # fmt: skip
 _RETRYABLE = frozenset({
     "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError", "OperationAborted",
-    "RequestTimeout", "ServiceUnavailable", "TransactionConflictException", "TransactionInProgressException",
+    "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "TransactionConflictException",
+    "TransactionInProgressException",
 })  # fmt: skip
 
 
@@ -72,5 +75,5 @@ def aws_errors() -> Iterator[None]:
         raise AccessError(str(error)) from error
     except ParamValidationError as error:
         raise RequestError(str(error)) from error
-    except (BotoCoreError, HttpError, TimeoutError, OSError) as error:
+    except (BotoCoreError, ResponseParserError, HttpError, TimeoutError, OSError) as error:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from headrace.settings import Settings
 from headrace.stream.ports import Record
 
+RECORD_BYTES = 256
+"""What a record takes beside its payload: the object, its sequence number, key and time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPolicy:
@@ -36,6 +39,12 @@ class Batch:
         self._since: float | None = None
         self.records: list[Record] = []
         self.bytes = 0
+        """Of payload."""
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of memory that the records take, about."""
+        return self.bytes + RECORD_BYTES * len(self.records)
 
     def __bool__(self) -> bool:
         return bool(self.records)

@@ -8,6 +8,7 @@ from headrace.errors import LeaseLostError, NotFoundError
 from headrace.leases.keeper import CaughtUp, LeaseKeeper, Round
 from headrace.leases.model import Lease, LeaseKey
 from headrace.runtime import Shutdown
+from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
 
@@ -21,10 +22,12 @@ class Fleet:
         make_worker: Callable[[Lease, LeaseKeeper], ShardWorker],
         *,
         metrics: Metrics,
+        health: Health,
     ) -> None:
         self._keeper = make_keeper(self._caught_up)
         self._make_worker = make_worker
         self._metrics = metrics
+        self._health = health
         self._workers: dict[LeaseKey, ShardWorker] = {}
         self._tasks: dict[LeaseKey, asyncio.Task[None]] = {}
 
@@ -50,11 +53,19 @@ class Fleet:
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
+    async def check(self) -> None:
+        """Raise the `AccessError` for which a shard stands still, if there is one."""
+        for worker in self._workers.values():
+            if worker.refusal is not None:
+                raise worker.refusal
+
     def _caught_up(self, key: LeaseKey) -> float | None:
         worker = self._workers.get(key)
         return worker.caught_up_at if worker is not None else None
 
     def _follow(self, change: Round, group: asyncio.TaskGroup, shutdown: Shutdown) -> None:
+        if not self._tasks:
+            self._health.beat()  # nothing to do is no standstill; else the workers tell
         for key in change.lost:
             if key in self._tasks:
                 self._tasks[key].cancel()

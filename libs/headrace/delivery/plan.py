@@ -47,6 +47,8 @@ class BatchPlan:
     ledger: Ledger
     reasons: Mapping[str, int]
     """Dead letters by reason."""
+    dead_letter_key: str
+    """The object that holds them; empty without any."""
     event_ids: Sequence[str]
     """To be remembered once the batch is committed."""
     complete_through: float
@@ -95,6 +97,7 @@ class Planner:
             checkpoint=records[-1].sequence_number,
             ledger=ledger,
             reasons=Counter(str(rejection.reason) for rejection in transformed.rejected),
+            dead_letter_key=dead_letters[0].key if dead_letters else "",
             event_ids=transformed.rows["event_id"].to_pylist(),
             complete_through=records[-1].approximate_arrival_timestamp,
             oldest_arrival=min(record.approximate_arrival_timestamp for record in records),

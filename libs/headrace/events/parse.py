@@ -17,6 +17,7 @@ import msgspec
 from headrace.events.schema import KNOWN_EVENT_TYPES, PURCHASE, WireEvent
 from headrace.events.times import to_micros
 from headrace.settings import Settings
+from headrace.stream.ports import MAX_RECORD_BYTES
 
 DETAIL_LIMIT = 200
 """Characters kept of an error's text: it may quote the input."""
@@ -161,12 +162,12 @@ class EventParser:
 
     def _second_look(self, payload: bytes | msgspec.Raw, error: Exception) -> WireEvent | tuple[Reason, str]:
         if "unknown field" not in str(error):
-            return reason_of(error)
+            return oversized(payload) or reason_of(error)
         try:
             bytes(payload).decode()  # skipped values are not checked by the decoder
             return self._lenient.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as second:
-            return reason_of(second)
+            return oversized(payload) or reason_of(second)
 
 
 def check(event: WireEvent, policy: Policy, now: float) -> tuple[Reason, str] | None:
@@ -194,6 +195,12 @@ def _check_amounts(event: WireEvent) -> tuple[Reason, str] | None:
         return None
     fits = abs(event.price * event.quantity) < DECIMAL_LIMIT
     return None if fits else (Reason.NUMBER_OUT_OF_RANGE, "price × quantity")
+
+
+def oversized(payload: bytes | msgspec.Raw) -> tuple[Reason, str] | None:
+    """That no stream takes a payload of this size, or None: for one that is no event, all that needs to be said."""
+    size = len(bytes(payload))
+    return (Reason.OVERSIZED, f"{size} bytes") if size > MAX_RECORD_BYTES else None
 
 
 def reason_of(error: Exception) -> tuple[Reason, str]:

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from headrace.events.arrow import ARROW_TYPES, EVENT_SCHEMA
 from headrace.events.columns import by_distinct, decimals, maps, networks, times
 from headrace.events.enrich import Enricher
-from headrace.events.parse import DECIMAL_LIMIT, EventParser, Policy, Rejection, check
+from headrace.events.parse import DECIMAL_LIMIT, EventParser, Policy, Rejection, check, oversized
 from headrace.events.privacy import anonymous_user
 from headrace.events.schema import COLUMNS, PURCHASE, SCHEMA_VERSION, Kind, WireEvent
 from headrace.lake.layout import HourPartition
+from headrace.stream.ports import MAX_RECORD_BYTES
 
 MICROS_PER_HOUR = 3_600_000_000
 CHUNK = 4096
@@ -114,6 +115,8 @@ class Transformer:
         columns, suspects = _draft(events)
         suspects |= self._suspects(events, columns, now)
         bad = {at: problem for at in suspects if (problem := check(events[at], self._policy, now)) is not None}
+        if max(map(len, payloads)) > MAX_RECORD_BYTES:  # a stream can be set to take them
+            bad |= {at: problem for at, index in enumerate(parsed.indexes) if (problem := oversized(payloads[index]))}
         rejected = [Rejection(start + each.index, each.reason, each.detail) for each in parsed.rejected]
         rejected += [Rejection(indexes[at], *problem) for at, problem in bad.items()]
         self._complete(columns, events, indexes, origin)

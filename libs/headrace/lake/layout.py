@@ -7,6 +7,7 @@ from enum import StrEnum
 from urllib.parse import quote, unquote
 
 EVENTS = "events"
+RAW_EVENTS = "raw/events"
 
 
 class Quarantine(StrEnum):
@@ -75,6 +76,13 @@ def quarantine_object(prefix: Quarantine, at: float, name: str) -> str:
     """`failed_records/year=/month=/day=/{name}.jsonl.gz`, by the day of `at` (seconds since 1970 UTC)."""
     day = datetime.fromtimestamp(at, UTC)
     return f"{prefix}/year={day:%Y}/month={day:%m}/day={day:%d}/{quote(name, safe='._-')}.jsonl.gz"
+
+
+def raw_object(at: float, name: str) -> str:
+    """`raw/events/year=/month=/day=/hour=/minute=/{name}.jsonl.gz`, by the minute of `at` (seconds since 1970 UTC)."""
+    moment = datetime.fromtimestamp(at, UTC)
+    folder = f"year={moment:%Y}/month={moment:%m}/day={moment:%d}/hour={moment:%H}/minute={moment:%M}"
+    return f"{RAW_EVENTS}/{folder}/{quote(name, safe='._-')}.jsonl.gz"
 
 
 def from_notification(key: str) -> str:

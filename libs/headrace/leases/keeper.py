@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headrace.clock import Clock
-from headrace.errors import ConflictError, LeaseLostError, RetryableError
+from headrace.errors import AccessError, ConflictError, LeaseLostError, RetryableError
 from headrace.leases.model import Lease, LeaseKey, lease_prefix
 from headrace.leases.plan import Observation, observe, plan_rows, plan_take
 from headrace.leases.ports import LeaseStore
@@ -96,8 +96,8 @@ class LeaseKeeper:
     async def round(self, *, take: bool = True) -> Round:
         """Renew all that is held, then take what is due.
 
-        A store or stream that does not answer changes nothing: the next round tries again, and leases stay held until
-        another worker is seen to have them.
+        A store or stream that does not answer, or does not let us in, changes nothing: the next round tries again, and
+        leases stay held until another worker is seen to have them.
         """
         renewed = await asyncio.gather(*map(self._renew, self.held.values()))
         gained: list[Lease] = []
@@ -105,7 +105,7 @@ class LeaseKeeper:
             try:
                 async with asyncio.timeout(self._interval):
                     await self._take(gained)
-            except (RetryableError, TimeoutError) as error:
+            except (RetryableError, AccessError, TimeoutError) as error:
                 get_logger().warning("leases.unavailable", error=f"{type(error).__name__}: {error}")
         self._metrics.leases_held.set(len(self._held))
         return Round(gained=tuple(gained), lost=tuple(key for key in renewed if key is not None))
@@ -131,7 +131,7 @@ class LeaseKeeper:
         self._metrics.leases_held.set(len(self._held))
         try:
             await self._store.release(held)
-        except RetryableError as error:
+        except (RetryableError, AccessError) as error:
             get_logger().warning("lease.release_failed", shard=held.shard_id, error=str(error))
         else:
             get_logger().info("lease.released", shard=held.shard_id, epoch=held.epoch)
@@ -151,7 +151,7 @@ class LeaseKeeper:
             self._metrics.lease_lost.labels(cause="renewal").inc()
             get_logger().warning("lease.lost", shard=lease.shard_id, epoch=lease.epoch, error=str(error))
             return lease.key
-        except (RetryableError, TimeoutError) as error:
+        except (RetryableError, AccessError, TimeoutError) as error:
             get_logger().warning("lease.renewal_failed", shard=lease.shard_id, error=f"{type(error).__name__}: {error}")
             return None
         if lease.key in self._held:

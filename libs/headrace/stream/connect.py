@@ -9,7 +9,7 @@ from headrace.clock import Clock
 from headrace.errors import ConfigError
 from headrace.settings import Settings
 from headrace.stream.kinesis.client import open_client
-from headrace.stream.kinesis.producer import KinesisProducer
+from headrace.stream.kinesis.producer import ATTEMPTS, KinesisProducer
 from headrace.stream.kinesis.reader import KinesisReader
 from headrace.stream.ports import Producer, StreamReader
 from headrace.telemetry.metrics import Metrics
@@ -27,11 +27,16 @@ async def open_reader(
 
 
 @contextlib.asynccontextmanager
-async def open_producer(settings: Settings, aws: AwsSession, metrics: Metrics, clock: Clock) -> AsyncIterator[Producer]:
-    """The producing side of the stream in the settings, while the block runs. Raises `ConfigError`."""
+async def open_producer(
+    settings: Settings, aws: AwsSession, metrics: Metrics, clock: Clock, *, attempts: int = ATTEMPTS
+) -> AsyncIterator[Producer]:
+    """The producing side of the stream in the settings, while the block runs. Raises `ConfigError`.
+
+    `attempts`: calls in a row that may fail before a put does.
+    """
     _require_kinesis(settings)
     async with open_client(aws, metrics) as client:
-        yield KinesisProducer(settings.stream_name, client=client, metrics=metrics, clock=clock)
+        yield KinesisProducer(settings.stream_name, client=client, metrics=metrics, clock=clock, attempts=attempts)
 
 
 def _require_kinesis(settings: Settings) -> None:

@@ -35,6 +35,7 @@ class Metrics:
         self.records_rejected = self._counter("records_rejected", "Events that did not, by reason", "reason")
         self.records_put = self._counter("records_put", "Records acknowledged by the stream")
         self.upstream_requests = self._counter("upstream_requests", "Pages asked of the web traffic API", "result")
+        self.spooled_pages = self._gauge("spooled_pages", "Pages in kinesis_failures/ that wait for the stream")
         self.poll_cursor_age = self._gauge("poll_cursor_age_seconds", "Since the poller's cursor last moved")
 
         # Consuming
@@ -61,8 +62,14 @@ class Metrics:
         self.partitions_registered = self._counter("partitions_registered", "Partitions added to the table")
         self.ddl_seconds = self._histogram("ddl_seconds", "Time of a DDL statement", _SECONDS)
         self.notifications = self._counter("notifications", "Bucket notifications handled, by result", "result")
+        self.catalog_failures = self._counter("catalog_failures", "Calls to the catalogue that failed, by kind", "kind")
+        self.messages_postponed = self._counter("messages_postponed", "Notifications to be received again later")
+        self.messages_given_up = self._counter("messages_given_up", "Notifications left to the dead-letter queue")
+        self.sweeps = self._counter("sweeps", "Comparisons of bucket and catalogue, by result", "result")
+        self.partitions_swept = self._counter("partitions_swept", "Partitions registered that only a sweep found")
 
         # Around
+        self.alerts = self._counter("alerts", "Digests for a topic, by result", "result")
         self.aws_requests = self._counter("aws_requests", "AWS calls", "service", "op", "code")
         self.aws_retries = self._counter("aws_retries", "AWS calls repeated", "service", "op")
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the loop runs a timer")

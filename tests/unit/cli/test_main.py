@@ -40,7 +40,9 @@ def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return call
 
 
-@pytest.mark.parametrize("command", [["up"], ["run"], ["query"], ["doctor"], ["job"], ["job", "simulate"]])
+@pytest.mark.parametrize(
+    "command", [["up"], ["run"], ["query"], ["doctor"], ["job"], ["job", "simulate"], ["job", "partitions"]]
+)
 def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
     shown = headrace(*command, "--help")
     assert shown.status == 0, shown.err
@@ -50,6 +52,12 @@ def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
 @pytest.mark.parametrize("command", ["up", "run", "query", "doctor"])
 def test_the_help_of_a_command_has_an_example(headrace: Headrace, command: str) -> None:
     assert "Example:" in headrace(command, "--help").out
+
+
+def test_a_job_that_asks_the_cloud_tells_when_there_is_none(headrace: Headrace) -> None:
+    asked = headrace("job", "partitions")
+    assert (asked.status, asked.out) == (1, "")
+    assert "Run `headrace up` first" in asked.err
 
 
 def test_help_imports_no_command() -> None:

@@ -46,6 +46,7 @@ def test_without_a_source_the_simulator_is_polled() -> None:
     assert simulator.args == ("api", "--port", "3", "--rate", "5", "--seed", "7")
     [poller, *_] = plan.plan_services(options, CHOSEN, {})
     assert poller.env["API_URL"] == "http://127.0.0.1:3/events"
+    assert poller.env["HEADRACE_ALLOW_PRIVATE_UPSTREAM"] == "1"
 
 
 def test_a_url_is_polled_and_no_simulator_is_planned() -> None:
@@ -53,6 +54,14 @@ def test_a_url_is_polled_and_no_simulator_is_planned() -> None:
     assert "simulator" not in plan.process_names(options)
     [poller, *_] = plan.plan_services(options, CHOSEN, {})
     assert poller.env["API_URL"] == "https://shop.example/events"
+
+
+def test_a_server_of_ones_own_may_be_polled_unless_that_is_forbidden(day: Path) -> None:
+    name = "HEADRACE_ALLOW_PRIVATE_UPSTREAM"
+    url = check(source=["http://10.0.0.1/events"])
+    assert plan.plan_services(url, CHOSEN, {})[0].env[name] == "1"
+    assert plan.plan_services(url, CHOSEN, {name: "0"})[0].env[name] == "0"
+    assert name not in plan.plan_services(check(source=[str(day)]), CHOSEN, {})[0].env
 
 
 def test_files_are_read_to_their_end_with_the_mapping(day: Path) -> None:

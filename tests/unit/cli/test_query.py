@@ -9,8 +9,10 @@ def test_a_statement_goes_through_as_it_is() -> None:
 
 
 def test_a_named_query_takes_days_and_parameters() -> None:
-    statement = statement_of(None, "top_products", "2026-04-01", "2026-04-09", ["limit=3", "category=a=b"])
-    assert "BETWEEN DATE '2026-04-01' AND DATE '2026-04-09'" in statement
+    params = ["limit=3", "category=a=b"]
+    statement = statement_of(None, "top_products", "2026-04-01", "2026-04-09", params, table="clicks")
+    assert 'FROM "clicks"' in statement
+    assert "day BETWEEN '01' AND '09'" in statement
     assert "LIKE 'a=b'" in statement
     assert statement.rstrip().endswith("LIMIT 3")
 

@@ -6,15 +6,16 @@ import io
 from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from headrace.clock import SystemClock
 from headrace.counters.memory import MemoryCounters
 from headrace.counters.ports import Entity, Window
-from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.batch import RECORD_BYTES, BatchPolicy
+from headrace.delivery.budget import BufferBudget
 from headrace.delivery.deliver import Delivery
 from headrace.delivery.fleet import Fleet
 from headrace.delivery.plan import Planner
@@ -59,6 +60,9 @@ class World:
         self.leases = MemoryLeaseStore()
         self.policy = BatchPolicy(rows=50, age=0.05)
         self.metrics = Metrics()
+        self.health = Health()
+        self.buffer_bytes = 1 << 20
+        self.reports: list[tuple[str, int, str]] = []
 
     @contextlib.asynccontextmanager
     async def run(self, store: MemoryStore | None = None) -> AsyncIterator[asyncio.Task[None]]:
@@ -69,6 +73,7 @@ class World:
             store or self.store, self.counters, self.leases, lineage="l", metrics=self.metrics, clock=self.clock
         )
         planner = Planner(transformer, self.policy, lineage="l")
+        budget = self.budget = BufferBudget(self.buffer_bytes)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
@@ -79,11 +84,13 @@ class World:
         def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
             return ShardWorker(
                 lease, self.stream.open(lease.shard_id, start_position(lease)), planner, delivery, self.leases,
-                before_end=keeper.sync, policy=self.policy, window=DedupWindow(600), clock=self.clock,
-                metrics=self.metrics, health=Health(),
+                before_end=keeper.sync, policy=self.policy, window=DedupWindow(600), budget=budget,
+                clock=self.clock, metrics=self.metrics, health=self.health,
+                report=lambda reason, count, example: self.reports.append((reason, count, example)),
             )  # fmt: skip
 
-        running = asyncio.create_task(Fleet(make_keeper, make_worker, metrics=self.metrics).run(shutdown))
+        self.fleet = Fleet(make_keeper, make_worker, metrics=self.metrics, health=self.health)
+        running = asyncio.create_task(self.fleet.run(shutdown))
         try:
             yield running
         finally:
@@ -151,6 +158,7 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_land() -> None
     ]
     assert all(letter.position.startswith("shardId-") for letter in envelopes)
     assert (await world.ledger()).dead_lettered == 2
+    assert sorted(world.reports) == [("malformed_json", 1, letters), ("missing_field", 1, letters)]
 
 
 async def test_an_event_put_twice_lands_once() -> None:
@@ -221,12 +229,12 @@ class Unreliable(MemoryStore):
     def __init__(self, inner: MemoryStore, failures: int, error: Exception) -> None:
         super().__init__()
         self._inner = inner
-        self._failures = failures
+        self.failures = failures
         self._error = error
 
     async def put(self, key: str, body: bytes, *, metadata: object = None) -> None:
-        if self._failures:
-            self._failures -= 1
+        if self.failures:
+            self.failures -= 1
             raise self._error
         await self._inner.put(key, body)
 
@@ -239,13 +247,72 @@ async def test_a_store_that_is_down_for_a_while_loses_nothing() -> None:
     assert await world.ids() == [str(n) for n in range(10)]
 
 
-async def test_a_store_that_refuses_us_stops_the_service_and_the_checkpoint_stays() -> None:
+async def test_a_store_that_refuses_us_holds_the_shard_at_its_place_until_it_lets_us_in() -> None:
     world = World(shards=1)
     await world.stream.put([event(n) for n in range(10)])
-    with pytest.raises(AccessError):
-        async with world.run(Unreliable(world.store, 1, AccessError("denied"))) as running:
-            await asyncio.wait({running}, timeout=PATIENCE)
-    assert (await world.ledger()).received == 0
+    store = Unreliable(world.store, 10**6, AccessError("denied"))
+    async with world.run(store) as running:
+        async with asyncio.timeout(PATIENCE):
+            while not await refused(world):
+                await asyncio.sleep(0.01)
+        assert (await world.ledger()).received == 0
+        assert not running.done()
+        store.failures = 0
+        await world.until(lambda ledger: ledger.received == 10)
+        await world.fleet.check()
+    assert await world.ids() == [str(n) for n in range(10)]
+
+
+async def refused(world: World) -> bool:
+    try:
+        await world.fleet.check()
+    except AccessError:
+        return True
+    return False
+
+
+async def test_no_more_is_fetched_than_the_process_may_hold_and_all_of_it_lands_in_the_end() -> None:
+    world = World(shards=2)
+    world.stream.page_records = 10
+    world.policy = BatchPolicy(age=1.0)  # the full memory makes it due before
+    world.buffer_bytes = 8_000
+    await world.stream.put([event(n) for n in range(120)])
+    store = Unreliable(world.store, 10**6, UnavailableError("down"))
+    async with world.run(store):
+        async with asyncio.timeout(PATIENCE):
+            while not world.budget.full or store.failures == 10**6:
+                await asyncio.sleep(0.01)
+        page = 10 * (len(event(119).data) + RECORD_BYTES)
+        assert world.budget.held < world.buffer_bytes + 2 * page
+        store.failures = 0
+        await world.until(lambda ledger: ledger.received == 120)
+    assert await world.ids() == [str(n) for n in range(120)]
+    assert world.budget.held == 0
+
+
+async def test_an_end_of_a_shard_that_cannot_be_told_yet_is_told_later() -> None:
+    world = World(shards=1)
+    await world.stream.put([event(n) for n in range(10)])
+    [parent] = await world.stream.shards()
+    world.stream.split(parent.shard_id)
+    await world.stream.put([event(n) for n in range(10, 20)])
+    world.leases = EndsLate()
+    async with world.run():
+        await world.until(lambda ledger: ledger.received == 20)
+    assert await world.ids() == [str(n) for n in range(20)]
+    assert world.leases.refused == 1
+
+
+class EndsLate(MemoryLeaseStore):
+    """Leases whose store is out of reach when the first shard ends."""
+
+    refused = 0
+
+    async def commit(self, held: Lease, *, checkpoint: str, **more: Any) -> Lease:
+        if checkpoint == SHARD_END and not self.refused:
+            self.refused += 1
+            raise UnavailableError("down")
+        return await super().commit(held, checkpoint=checkpoint, **more)
 
 
 async def test_an_idle_shard_is_complete_through_now() -> None:

@@ -20,6 +20,8 @@ from headrace.telemetry.metrics import Metrics
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 30.0
 """For a whole call: 10 MiB of records over a slow network, and no more."""
+SILENT_SECONDS = 10.0
+"""Without a byte of the answer, from the end of the request on: it is not coming."""
 CONNECTIONS = 64
 
 
@@ -94,7 +96,7 @@ async def open_client(aws: AwsSession, metrics: Metrics) -> AsyncIterator[Kinesi
     meta = (await aws.client("kinesis")).meta
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS),
-        timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
     ) as http:
         yield KinesisClient(
             http=http,

@@ -7,7 +7,7 @@ import pytest
 from headrace.clock import ManualClock
 from headrace.errors import NotFoundError, RequestError, UnavailableError
 from headrace.stream.kinesis.client import KinesisClient
-from headrace.stream.kinesis.reader import ATTEMPTS, KinesisShardReader
+from headrace.stream.kinesis.reader import ATTEMPTS, PAGE_RECORDS, KinesisShardReader
 from headrace.stream.ports import (
     AfterSequence,
     AtTimestamp,
@@ -62,7 +62,7 @@ async def test_pages_follow_the_iterators_to_the_end_of_the_shard(
     assert (numbers(last), last.behind_seconds, last.ended) == ([3], 0.0, True)
     assert (numbers(after), after.ended) == ([], True)
     assert iterators(fake) == ["first", "second"]
-    assert {body["Limit"] for body in fake.bodies("GetRecords")} == {10_000}
+    assert {body["Limit"] for body in fake.bodies("GetRecords")} == {PAGE_RECORDS}
 
 
 async def test_an_empty_page_is_not_the_end(fake: FakeKinesis, reader: KinesisShardReader) -> None:

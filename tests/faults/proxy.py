@@ -1,0 +1,179 @@
+"""A reverse proxy between the services and the local cloud that breaks AWS calls on request.
+
+It runs in a thread of its own, so that tests may block. Calls are told apart by what the AWS SDK signs: the service
+from the credential scope, the operation from `X-Amz-Target`, a form's `Action`, or S3's method and path.
+"""
+
+import asyncio
+import io
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from tests.faults.actions import REFUSED, UNDONE, Action, refusal
+
+MAX_BODY = 64 << 20
+HOP_BY_HOP = frozenset({"connection", "content-length", "expect", "host", "keep-alive", "transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which calls, and what becomes of them."""
+
+    action: Action
+    service: str = ""
+    """As in the credential scope; empty: all."""
+    operations: frozenset[str] = frozenset()
+    """Empty: all."""
+    chance: float = 1.0
+    """Of each call to be hit."""
+    limit: int | None = None
+    """Calls to be hit in all; None: as long as the rule holds."""
+    seconds: float = 0.0
+    """Of `DELAY`."""
+
+    def matches(self, call: "Call") -> bool:
+        """Whether the call is meant."""
+        return self.service in {"", call.service} and (not self.operations or call.operation in self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is called."""
+
+    service: str
+    operation: str
+
+
+@dataclass(slots=True, eq=False)
+class _Active:
+    rule: Rule
+    injected: Counter[Call] = field(default_factory=Counter)
+
+
+def recognise(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
+    """A request → what it calls; `?` for what was not signed."""
+    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", headers.get("Authorization", ""))
+    service = scope[1] if scope else "?"
+    if target := headers.get("X-Amz-Target"):
+        return Call(service, target.rpartition(".")[2])
+    if action := re.search(rb"(?:^|&)Action=(\w+)", body[:4096]):
+        return Call(service, action[1].decode())
+    of_object = path.strip("/").count("/") > 0
+    what = "Object" if of_object else "Bucket"
+    return Call(service, {"PUT": "Put", "GET": "Get", "HEAD": "Head", "DELETE": "Delete"}.get(method, method) + what)
+
+
+class FaultProxy:
+    """`with FaultProxy(upstream) as proxy:` then `with proxy.rules(Rule(…)) as injected:`."""
+
+    def __init__(self, upstream: str, *, others: Mapping[str, str] | None = None, seed: int = 0) -> None:
+        self._upstream = upstream
+        self._others = dict(others or {})
+        """Upstreams of single services."""
+        self._random = random.Random(seed)
+        self._active: list[_Active] = []
+        self._loop = asyncio.new_event_loop()
+        self._stopping: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self.calls: Counter[Call] = Counter()
+        """All that came by."""
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._stopping is not None
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    @contextmanager
+    def rules(self, *rules: Rule) -> Iterator[list[Counter[Call]]]:
+        """Hold the rules while the block runs; the first that fits a call decides. Yields what each has injected."""
+        added = [_Active(rule) for rule in rules]
+        self._active = [*added, *self._active]
+        try:
+            yield [each.injected for each in added]
+        finally:
+            self._active = [each for each in self._active if each not in added]
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
+        app = web.Application(client_max_size=MAX_BODY)
+        timeout = aiohttp.ClientTimeout(total=120)
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as self._http:
+            app.router.add_route("*", "/{path:.*}", self._handle)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            self._ready.set()
+            await self._stopping.wait()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        call = recognise(request.method, request.path, request.headers, body)
+        self.calls[call] += 1
+        active = self._hit(call)
+        if active is None:
+            return await self._forward(request, call, body)
+        active.injected[call] += 1
+        action = active.rule.action
+        if action in REFUSED:
+            return refusal(action, call.service, broken=self._random.choice((500, 503)))
+        if action is Action.HANG:
+            assert self._stopping is not None
+            await self._stopping.wait()  # who waits for this answer must give up by itself
+        if action is Action.DELAY:
+            await asyncio.sleep(active.rule.seconds)
+        answer = None if action in UNDONE else await self._forward(request, call, body)
+        if answer is None or action is Action.DROP_AFTER:
+            return _closed(request)
+        if action is Action.CORRUPT and isinstance(answer.body, bytes):
+            answer.body = answer.body[: len(answer.body) // 2]
+        return answer
+
+    def _hit(self, call: Call) -> _Active | None:
+        for active in self._active:
+            rule = active.rule
+            used_up = rule.limit is not None and active.injected.total() >= rule.limit
+            if rule.matches(call) and not used_up and self._random.random() < rule.chance:
+                return active
+        return None
+
+    async def _forward(self, request: web.Request, call: Call, body: bytes) -> web.Response:
+        url = URL(self._others.get(call.service, self._upstream) + request.raw_path, encoded=True)
+        headers = _kept(request.headers.items())
+        async with self._http.request(request.method, url, data=io.BytesIO(body), headers=headers) as answer:
+            content = await answer.read()
+            headers = _kept(answer.headers.items())
+            if request.method == "HEAD" and "Content-Length" in answer.headers:
+                headers["Content-Length"] = answer.headers["Content-Length"]  # of what it does not send
+            return web.Response(status=answer.status, headers=headers, body=content or None)
+
+
+def _kept(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers if name.lower() not in HOP_BY_HOP)
+
+
+def _closed(request: web.Request) -> web.Response:
+    with suppress(AttributeError):  # it went away by itself
+        request.transport.abort()  # type: ignore[union-attr]
+    return web.Response()

@@ -1,0 +1,46 @@
+"""What the one AWS session makes of answers that are none."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from headrace.aws.faults import aws_errors
+from headrace.aws.session import AwsSession
+from headrace.errors import UnavailableError
+
+BODIES = {"cut off": b'{"TableNames": ["a"', "no JSON": b"<html>", "not UTF-8": b'{"TableNames": ["\xff"]}'}
+
+
+@pytest.fixture
+async def answer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, bytes]]:
+    """A DynamoDB that always answers 200 with `body`."""
+    said: dict[str, bytes] = {}
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(body=said["body"], content_type="application/x-amz-json-1.0")
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield said
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("body", BODIES)
+async def test_a_garbled_answer_counts_as_none(answer: dict[str, bytes], body: str) -> None:
+    answer["body"] = BODIES[body]
+    async with AwsSession("us-east-1") as aws:
+        with pytest.raises(UnavailableError, match="ListTables"), aws_errors():
+            await (await aws.client("dynamodb")).list_tables()
+
+
+async def test_a_whole_answer_is_read(answer: dict[str, bytes]) -> None:
+    answer["body"] = b'{"TableNames": ["a"]}'
+    async with AwsSession("us-east-1") as aws:
+        assert (await (await aws.client("dynamodb")).list_tables())["TableNames"] == ["a"]
