@@ -20,6 +20,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def to_micros(value: Time) -> int:
     """Microseconds since 1970 UTC. Raises `ValueError` for what is no time, before 1970 or past the year 9999."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # exact, where a product of floats would not be
     if isinstance(value, str):
         micros = _from_text(value)
     elif -MILLISECONDS_FROM < value < MILLISECONDS_FROM:

@@ -52,5 +52,9 @@ def test_what_is_no_time_is_refused(value: float | str) -> None:
         to_micros(value)
 
 
+def test_a_whole_float_is_as_exact_as_the_integer() -> None:
+    assert to_micros(72057594037929.0) == to_micros(72057594037929) == 72057594037929000
+
+
 def test_a_float_of_seconds_keeps_its_microseconds() -> None:
     assert to_micros(1574553600.123456) == 1574553600123456
