@@ -5,11 +5,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BENCH  := .venv-bench
 CLIENTS := .venv-clients
+ENGINES := .engines
 UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
+EVENTS ?= 50000
+SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-api test-clients test-data test-faults compose-test bench bench-latency docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos compose-test model bench bench-latency docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,8 +58,19 @@ $(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
 	@$(UV) pip sync --quiet --python $(CLIENTS)/bin/python --require-hashes requirements/clients.txt
 	@touch $@
 
+test-engines: env ## The contract suites on kinesis-local and DynamoDB Local; needs node 20, npm and a JDK 17
+	@$(BIN)/python scripts/engines.py $(ENGINES)
+	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest tests/contract/test_stream.py tests/contract/leases \
+	  tests/contract/test_counters.py tests/contract/test_state.py $(ARGS)
+
 test-faults: env ## Outages and kill -9 of every service, through a fault proxy (about six minutes)
 	@$(BIN)/pytest tests/faults $(ARGS)
+
+test-chaos: env ## Exactly once while processes die, stop and are lied to (three minutes; by hand EVENTS=200000)
+	@$(BIN)/pytest tests/chaos --events $(EVENTS) --seed $(SEED) $(ARGS)
+
+model: env ## The delivery protocol as a model, state by state, and its mutants (about a minute)
+	@$(BIN)/python -m tests.model $(ARGS)
 
 bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json
 	@PYTHONPATH=libs:. $(BENCH)/bin/python -m bench $(ARGS)
@@ -76,5 +90,5 @@ lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
 clean: ## Remove .venv, .headrace and caches
-	rm -rf $(VENV) $(BENCH) $(CLIENTS) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) $(CLIENTS) $(ENGINES) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,11 +15,13 @@ import duckdb
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from uvloop import run as run_loop
 
-from bench import peers, per_record, stats_api
+from bench import delivery, peers, per_record, stats_api
 from bench.events import make_events
 from bench.headrace_path import land, page_to_body
 from bench.measure import cpu_us, cpu_us_async
+from headrace.runtime import spare_the_collector
 from headrace.stream.kinesis.wire import decode_get_records
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -109,6 +111,12 @@ def poll_to_put(payloads: Sequence[bytes], endpoint: str) -> Row:
     )
 
 
+def delivered(payloads: Sequence[bytes]) -> Row:
+    """Records → durable, committed objects. Limit: plain PUTs of the same objects, with no promise."""
+    exactly_once, by_puts = run_loop(delivery.measure(payloads))
+    return Row(name="delivery", unit=UNIT, headrace=exactly_once, per_record=None, async_kinesis=None, limit=by_puts)
+
+
 def stats_rows() -> list[Row]:
     """Cached reads of the stats API under 32 connections. Limit: a bare Starlette route, and one read per expiry."""
     found = stats_api.measure()
@@ -130,6 +138,7 @@ def main() -> None:
     parser.add_argument("--streamed", type=int, default=40_000, help="events on the local stream (default %(default)s)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the figures go")
     arguments = parser.parse_args()
+    spare_the_collector()  # as every service does
     console = Console(stderr=True)
     payloads = make_events(arguments.events)
     size = sum(map(len, payloads)) / len(payloads)
@@ -140,6 +149,7 @@ def main() -> None:
             transform(payloads),
             consume(streamed),
             poll_to_put(streamed, url),
+            delivered(make_events(2 * arguments.events)),  # a batch of the default size
         ]
         rows += stats_rows()
     arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")

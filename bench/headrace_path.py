@@ -26,7 +26,7 @@ _origin = Origin(arrived=lambda _at: NOW, default_id=str)
 
 def land(payloads: Sequence[bytes]) -> list[bytes]:
     """Payloads → validated rows → one Parquet file per hour."""
-    result = _transformer(payloads, _origin, now=NOW)
+    result = _transformer(payloads, _origin)
     assert result.rows.num_rows == len(payloads)
     return [parquet.encode(rows) for _, rows in result.partitions]
 

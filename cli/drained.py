@@ -20,10 +20,9 @@ from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.model import Lease, lease_prefix
 from headrace.settings import Settings
 from headrace.state.dynamodb import DynamoStateStore
+from headrace.state.sources import PREFIX as CURSORS
 from headrace.stream.kinesis.shards import describe, list_shards
 from headrace.stream.ports import ShardId
-
-CURSORS = "cursor:"
 
 OBSERVE_SECONDS = 0.5
 

@@ -10,7 +10,8 @@ from rich.text import Text
 
 PALETTE = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_green", "bright_magenta")
 LEVEL_STYLES = {"debug": "dim", "warning": "yellow", "error": "bold red", "critical": "bold red"}
-_HIDDEN = frozenset({"ts", "level", "event", "service", "exception"})
+_HIDDEN = frozenset({"ts", "level", "event", "service", "exception", "trace_id"})
+"""Told in another way, or of use to a search only: HEADRACE_LOG_FORMAT=json has it all."""
 
 
 class LogView:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.catalog.results import ResultColumn, Row, Value
+from headrace.terminal import printable
 
 _NUMBERS = frozenset({"tinyint", "smallint", "int", "integer", "bigint", "float", "real", "double", "decimal"})
 _ENDLESS = 100_000
@@ -64,12 +65,10 @@ def _table(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> Table:
     table = Table(box=SIMPLE_HEAD)
     for column in columns:
         table.add_column(
-            Text(_printable(column.name)), justify="right" if column.type in _NUMBERS else "left", overflow="fold"
+            Text(printable(column.name)), justify="right" if column.type in _NUMBERS else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(
-            *(Text("null", style="dim") if value is None else Text(_printable(_text(value))) for value in row)
-        )
+        table.add_row(*(Text("null", style="dim") if value is None else Text(printable(_text(value))) for value in row))
     return table
 
 
@@ -81,11 +80,3 @@ def _text(value: Value) -> str:
             return "true" if value else "false"
         case _:
             return str(value)
-
-
-def _printable(text: str) -> str:
-    """Visitors write these texts: no escape sequence of theirs may reach the terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "replace").decode()
-        for character in text
-    )

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests. One fixture per real engine; every port is a free one."""
 
 import atexit
+import logging
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 import botocore.session
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 
 from deploy.local.emulator import CREDENTIALS, environment
@@ -41,6 +43,16 @@ def wait_for_http(url: str, process: subprocess.Popen[bytes], seconds: float = 3
         time.sleep(0.05)
 
 
+def point_aws_at(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point the AWS SDK of this process at `url`, and nowhere else."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HEADRACE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in {**CREDENTIALS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return url
+
+
 @pytest.fixture(scope="session")
 def ministack_url() -> Iterator[str]:
     """The AWS emulator, one process for the whole session, without persistence. Use fresh names for what you create."""
@@ -59,12 +71,7 @@ def ministack_url() -> Iterator[str]:
 @pytest.fixture
 def aws_environment(ministack_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Point the AWS SDK of this process at the emulator, and nowhere else."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "HEADRACE_"))]:
-        monkeypatch.delenv(name)
-    for name, value in {**CREDENTIALS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": ministack_url}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return ministack_url
+    return point_aws_at(ministack_url, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +103,17 @@ def athena_environment(aws_environment: str, athena_url: str, monkeypatch: pytes
     """As `aws_environment`, with Athena answered by the local endpoint."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", athena_url)
     return athena_url
+
+
+@pytest.fixture
+def restored_logs() -> Iterator[None]:
+    """Undo what `log.configure` does to this process."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def pytest_unconfigure() -> None:

@@ -20,6 +20,10 @@ from headrace.state import dynamodb as state
 ACTIVE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
+UPLOADS_KEPT_DAYS = 8
+"""An upload may be completed as long as the records that it was made from can be read again: a stream keeps them for
+7 days at most. What is older was given up; no worker removes an upload, for another may be about to complete it."""
+
 
 async def ensure_resources(aws: AwsSession, settings: Settings, *, shards: int = 2, clock: Clock | None = None) -> None:
     """Create what is missing and wait until it is active; what is there stays as it is, its number of shards too.
@@ -94,6 +98,7 @@ async def _ensure_bucket(s3: Any, sqs: Any, settings: Settings) -> None:
     except NotFoundError:
         place = {} if settings.region == "us-east-1" else {"LocationConstraint": settings.region}
         await _call(s3.create_bucket, Bucket=settings.bucket, **({"CreateBucketConfiguration": place} if place else {}))
+    await _call(s3.put_bucket_lifecycle_configuration, Bucket=settings.bucket, LifecycleConfiguration=uploads_expire())
     url, arn = await _ensure_queue(sqs, settings.partition_queue)
     _, dead_letters = await _ensure_queue(sqs, settings.partition_dead_letters)
     await _call(sqs.set_queue_attributes, QueueUrl=url, Attributes=redrive(dead_letters))
@@ -115,6 +120,17 @@ def redrive(dead_letters_arn: str) -> dict[str, str]:
     """Attributes that move what is received in vain to another queue. Set apart: a queue may be older than they are."""
     policy = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": PARTITION_QUEUE_RECEIVES}
     return {"RedrivePolicy": msgspec.json.encode(policy).decode()}
+
+
+def uploads_expire() -> dict[str, Any]:
+    """The bucket's rule for what was staged and never became visible."""
+    rule = {
+        "ID": "incomplete-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": UPLOADS_KEPT_DAYS},
+    }
+    return {"Rules": [rule]}
 
 
 def notification(queue_arn: str) -> dict[str, Any]:

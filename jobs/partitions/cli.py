@@ -1,16 +1,13 @@
 """`headrace job partitions`: what is in the bucket, what the table knows of it, and a repair."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from headrace.aws.session import AwsSession
 from headrace.catalog.athena import AthenaCatalog, AthenaClient
@@ -21,27 +18,13 @@ from headrace.clock import SystemClock
 from headrace.lake.layout import HourPartition
 from headrace.lake.s3 import S3Store
 from headrace.settings import Settings, load
+from jobs.command import CloudFor, Style, Write, progress
 from jobs.partitions.repair import Action, Difference, State, differences, repair
 
 COUNTED = tuple(ResultColumn(name=name, type=kind) for name, kind in (
     ("state", "varchar"), ("partitions", "bigint"), ("first", "varchar"), ("last", "varchar"),
 ))  # fmt: skip
 LISTED = tuple(ResultColumn(name=name, type="varchar") for name in ("partition", "state", "action"))
-
-
-class Style(StrEnum):
-    """How the result is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-CloudFor = Callable[[Path], AbstractAsyncContextManager[None]]
-"""Points the AWS SDK at the cloud that belongs to a data folder."""
-
-Write = Callable[[Sequence[ResultColumn], Sequence[Row], str], None]
-"""Prints rows on stdout: columns, rows, style."""
 
 
 def build(cloud_for: CloudFor, write: Write) -> typer.Typer:
@@ -117,11 +100,11 @@ async def _run(cloud_for: CloudFor, data: Path, *, mend: bool, dry_run: bool) ->
             store = S3Store(await aws.client("s3"), settings.bucket)
             if mend and not dry_run:
                 await catalog.ensure_table()
-            with _progress("folders listed", None) as advance:
+            with progress("folders listed", None) as advance:
                 inventory = await take_inventory(catalog, store, partial(advance, 1))
             found = differences(inventory, planned=dry_run)
             if mend and not dry_run and found:
-                with _progress("partitions repaired", len(found)) as advance:
+                with progress("partitions repaired", len(found)) as advance:
                     found = await repair(catalog, store, inventory, advance)
     return inventory, found
 
@@ -135,12 +118,3 @@ async def _catalog(aws: AwsSession, settings: Settings) -> AthenaCatalog:
     )
     table = EventsTable(database=settings.database, name=settings.table, bucket=settings.bucket)
     return AthenaCatalog(athena, table, concurrency=settings.ddl_concurrency)
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
-    """A bar on stderr while the block runs, if that is a terminal. Yields what moves it on."""
-    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        yield partial(bar.advance, bar.add_task(what, total=total))

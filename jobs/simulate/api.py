@@ -54,6 +54,7 @@ async def run_api(options: ApiOptions, context: Context) -> None:
             await web.TCPSite(runner, host, options.port).start()
         except OSError as error:
             raise ConfigError([f"--port: cannot listen on {host}:{options.port}: {error.strerror}"]) from error
+        context.health.started()
         get_logger().info("simulator.listening", port=runner.addresses[0][1], rate=options.rate, seed=options.seed)
         await context.shutdown.wait()
     finally:

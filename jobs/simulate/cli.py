@@ -71,6 +71,7 @@ def stream(
     items = itertools.islice(timeline.items(start_ms), events)
 
     async def put_all(context: Context) -> None:
+        context.health.started()
         with _progress("events put", events) as advance:
             sent = await run_stream(items, paced=not max_speed, on_sent=advance, context=context)
         typer.echo(json.dumps(asdict(sent)))

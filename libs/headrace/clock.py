@@ -4,6 +4,13 @@ import asyncio
 import time
 from typing import Protocol
 
+HOUR_SECONDS = 3600
+
+
+def hour_of(seconds: float) -> int:
+    """Seconds since 1970 UTC → hours since then."""
+    return int(seconds // HOUR_SECONDS)
+
 
 class Clock(Protocol):
     """Where time comes from."""

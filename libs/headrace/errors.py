@@ -7,6 +7,7 @@ HeadraceError
 ├── ConflictError        re-read the state: someone else changed it
 │   └── LeaseLostError      drop the shard, keep the process
 ├── NotFoundError        the thing named is not there
+├── HaltedError          leave this shard where it is until somebody has looked; the others go on
 └── StopError            stop: no retry can mend it
     ├── ConfigError         every problem of the configuration at once
     ├── AccessError         credentials missing, expired for good or not allowed
@@ -42,6 +43,10 @@ class LeaseLostError(ConflictError):
 
 class NotFoundError(HeadraceError):
     """The stream, object, table or iterator does not exist (any more)."""
+
+
+class HaltedError(HeadraceError):
+    """A shard cannot go on without doing harm. Nothing is skipped: it stays at its checkpoint."""
 
 
 class StopError(HeadraceError):

@@ -6,7 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from headrace.stream.ports import MAX_RECORD_BYTES
+from headrace.stream.ports import MAX_RECORD_BYTES, StreamInfo
+
+REPLAY = StreamInfo(name="replay", account="headrace", created=0)
+"""What dead letters that are replayed come from, in place of a stream: each object and reason is a shard of it, so that
+their leases, keys and counts never meet those of the stream."""
 
 KEPT_BYTES = MAX_RECORD_BYTES
 """What an event may be at most is all that is kept of one that is none: no input decides how large a dead letter is."""
@@ -30,6 +34,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bytes as they came, base64; empty when they are over `KEPT_BYTES`: `position` is then the way to them."""
     partition_key: str | None = None
     """Of an event that waits for the stream."""
+    source: str | None = None
+    """For the column `source` of an event that does not say it."""
 
 
 def envelope(
@@ -41,6 +47,7 @@ def envelope(
     position: str,
     seen_at: float,
     partition_key: str | None = None,
+    source: str | None = None,
 ) -> Envelope:
     """Wrap a payload, or point to one that is too large to be kept."""
     kept = len(payload) <= KEPT_BYTES
@@ -52,6 +59,7 @@ def envelope(
         seen_at=seen_at,
         payload=base64.b64encode(payload).decode() if kept else "",
         partition_key=partition_key,
+        source=source,
     )
 
 

@@ -141,7 +141,12 @@ class Settings(BaseSettings):
         "HEADRACE_FAILOVER", default=10.0, about="A lease unchanged for so long has expired"
     )
     dedup_window: Seconds = _env(
-        "HEADRACE_DEDUP_WINDOW", default=600.0, about="How long an event id is remembered per shard"
+        "HEADRACE_DEDUP_WINDOW", default=600.0, about="How long an event id is remembered per shard, by time of arrival"
+    )
+    trip_after: Annotated[int, Field(ge=0)] = _env(
+        "HEADRACE_TRIP_AFTER",
+        default=10_000,
+        about="Records in a row that may be dead letters before their shard stops; 0: any number",
     )
     shutdown_seconds: Seconds = _env("HEADRACE_SHUTDOWN", default=100.0, about="From SIGTERM to the end")
 

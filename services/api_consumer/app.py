@@ -14,8 +14,9 @@ from headrace.lake.s3 import S3Store
 from headrace.runtime import Context
 from headrace.settings import Settings
 from headrace.state.dynamodb import DynamoStateStore
+from headrace.state.sources import PREFIX
 from headrace.stream.connect import open_producer, open_reader
-from services.api_consumer import cursor, files, guard, upstream
+from services.api_consumer import files, guard, upstream
 from services.api_consumer.fetch import Fetcher
 from services.api_consumer.insist import Insist
 from services.api_consumer.intake import STAGE, Intake
@@ -51,6 +52,7 @@ async def main(context: Context) -> None:
             if isinstance(source, upstream.Upstream):
                 health.add_check("upstream", source.check)
         insist = Insist(clock, health)
+        health.add_check("work", insist.check)
         poller = Poller(
             intake=Intake(
                 Policy.of(settings),
@@ -72,7 +74,6 @@ async def main(context: Context) -> None:
             shutdown=context.shutdown,
             clock=clock,
         )  # fmt: skip
-        health.started()
         await poller.run(sources)
         while not await context.shutdown.wait(IDLE_BEAT_SECONDS):
             health.beat()
@@ -105,4 +106,4 @@ def open_sources(context: Context, mapping: Mapping | None, http: aiohttp.Client
 def cursor_keys(settings: Settings) -> list[str]:
     """The state documents of the settings' sources. Raises `ConfigError` when a file is missing."""
     ids = [files.source_id(path) for path in settings.source_files] or [upstream.source_id(settings.api_url)]
-    return [cursor.PREFIX + source_id for source_id in ids]
+    return [PREFIX + source_id for source_id in ids]

@@ -1,38 +1,17 @@
 """How far a source has been taken, and what came out of it: one document, moved by compare-and-set.
 
-`cursor:{source_id}` = `{"cursor": …, "exhausted": false, "totals": {"polled": …, "accepted": …, …}}`, and while they
-apply `"spool": {"since": …, "written": …, "drained": …}` and `"pinned_at": …`. Position, totals and spool move in one
-write, so that the totals count every page once.
+`cursor:{source_id}` = `{"cursor": …, "exhausted": false, "totals": …, "hours": …}` (`headrace.state.sources`), and
+while they apply `"spool": {"since": …, "written": …, "drained": …}` and `"pinned_at": …`. All of it moves in one
+write, so that totals and hours count every page once.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from headrace.clock import hour_of
 from headrace.errors import ConflictError
 from headrace.state.ports import StateStore
-
-PREFIX = "cursor:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Counts of a source since its first page.
-
-    polled = accepted + rejected, extra_columns ⊂ accepted, accepted = put + spooled. `spooled` events wait for the
-    stream: once they are put back they count as `put`, so that it ends at 0.
-    """
-
-    polled: int = 0
-    accepted: int = 0
-    extra_columns: int = 0
-    rejected: int = 0
-    put: int = 0
-    spooled: int = 0
-
-    def plus(self, other: "Totals") -> "Totals":
-        """The sum, field by field."""
-        names = [field.name for field in fields(self)]
-        return Totals(**{name: getattr(self, name) + getattr(other, name) for name in names})
+from headrace.state.sources import PREFIX, Hours, Totals, add_to_hour, hours_of, hours_to_document, totals_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +28,8 @@ class Spool:
 class _State:
     position: Any = None
     exhausted: bool = False
-    totals: Totals = Totals()
+    totals: Totals = field(default_factory=Totals)
+    hours: Hours = field(default_factory=dict)
     spool: Spool | None = None
     pinned_at: float | None = None
 
@@ -57,11 +37,16 @@ class _State:
     def spooled_pages(self) -> int:
         return 0 if self.spool is None else self.spool.written - self.spool.drained
 
+    def with_counts(self, added: Totals, now: float) -> "_State":
+        """So many more, noted at `now` (seconds since 1970 UTC)."""
+        return replace(self, totals=self.totals.plus(added), hours=add_to_hour(self.hours, hour_of(now), added))
+
     def to_document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
             "cursor": self.position,
             "exhausted": self.exhausted and not self.spooled_pages,
             "totals": asdict(self.totals),
+            "hours": hours_to_document(self.hours),
         }
         if self.spool is not None:
             document["spool"] = asdict(self.spool)
@@ -74,7 +59,8 @@ class _State:
         return cls(
             position=document["cursor"],
             exhausted=document["exhausted"],
-            totals=Totals(**document["totals"]),
+            totals=totals_of(document),
+            hours=hours_of(document),
             spool=Spool(**document["spool"]) if "spool" in document else None,
             pinned_at=document.get("pinned_at"),
         )
@@ -129,12 +115,18 @@ class Cursor:
             cursor._state = _State.from_document(document.value)
         return cursor
 
-    async def advance(self, position: Any, totals: Totals, *, exhausted: bool, spooled_pages: int = 0) -> None:
-        """Move to a position, adding `totals`, behind `spooled_pages` more in the spool."""
+    async def advance(
+        self, position: Any, totals: Totals, *, exhausted: bool, now: float, spooled_pages: int = 0
+    ) -> None:
+        """Move to a position, adding `totals`, behind `spooled_pages` more in the spool. The pinned moment is let go.
+
+        `now`, here and below, is in seconds since 1970 UTC.
+        """
         spool = self.spool
         if spool is not None:
             spool = replace(spool, written=spool.written + spooled_pages)
-        await self._write(_State(position=position, exhausted=exhausted, totals=self.totals.plus(totals), spool=spool))
+        moved = replace(self._state, position=position, exhausted=exhausted, spool=spool, pinned_at=None)
+        await self._write(moved.with_counts(totals, now))
 
     async def pin(self, now: float) -> float:
         """The moment that names this position's objects: the first one that was given, even before a crash."""
@@ -146,12 +138,12 @@ class Cursor:
         """From now on pages go to the spool. Says so first, so that a repeat spools under the same keys."""
         await self._write(replace(self._state, spool=Spool(since=now)))
 
-    async def drained(self, events: int) -> None:
+    async def drained(self, events: int, *, now: float) -> None:
         """The oldest page of the spool, of so many events, is in the stream. Behind the last the spool is closed."""
         assert self.spool is not None
         spool = replace(self.spool, drained=self.spool.drained + 1) if self.spooled > 1 else None
-        totals = self.totals.plus(Totals(put=events, spooled=-events))
-        await self._write(replace(self._state, totals=totals, spool=spool))
+        moved = Totals(put=events, spooled=-events)
+        await self._write(replace(self._state, spool=spool).with_counts(moved, now))
 
     async def _write(self, state: _State) -> None:
         try:

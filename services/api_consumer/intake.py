@@ -11,9 +11,9 @@ from headrace.events.ingest import id_prefix, to_entries
 from headrace.events.mapping import Mapping
 from headrace.events.parse import EventParser, Policy, Reason, Rejection, oversized, reason_of
 from headrace.quarantine import Envelope, envelope
+from headrace.state.sources import Totals
 from headrace.stream.batcher import entry_bytes
 from headrace.stream.ports import Entry
-from services.api_consumer.cursor import Totals
 from services.api_consumer.ports import Page
 
 STAGE = "api_consumer"
@@ -63,7 +63,15 @@ class Intake:
 
         def wrap(payload: bytes, index: int, reason: str, detail: str = "") -> Envelope:
             position = f"{source_name}:{page.place}:{page.first_index + index}"
-            return envelope(payload, reason=reason, detail=detail, stage=STAGE, position=position, seen_at=now)
+            return envelope(
+                payload,
+                reason=reason,
+                detail=detail,
+                stage=STAGE,
+                position=position,
+                seen_at=now,
+                source=source_name,
+            )
 
         rejected = [
             wrap(bytes(page.payloads[bad.index]), bad.index, bad.reason, bad.detail) for bad in batch.undecodable

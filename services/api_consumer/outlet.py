@@ -109,17 +109,17 @@ class Outlet:
         self._metrics.spooled_pages.set(0)
 
     async def _put_back(self, cursor: Cursor, spool: Spool) -> bool:
-        """The oldest page into the stream; False when the stream does not take it."""
+        """The oldest page into the stream; False when the stream does not answer."""
         entries = from_body(await self._insist(self._store.get, spool_key(cursor.source_id, spool, spool.drained)))
         began = self._clock.monotonic()
         try:
-            await self._producer.put(entries)
+            await self._insist(self._producer.put, entries, patience=0.0)
         except RetryableError as error:
             now = self._clock.monotonic()
             self._probe_at = now + max(PROBE_SECONDS, now - began)
             get_logger().warning("spool.waiting", source=cursor.source_id, pages=cursor.spooled, error=str(error))
             return False
-        await self._insist(cursor.drained, len(entries))
+        await self._insist(cursor.drained, len(entries), now=self._clock.now())
         if cursor.spool is None:
             get_logger().info("spool.drained", source=cursor.source_id, pages=spool.written)
         return True

@@ -11,7 +11,7 @@ import msgspec
 from headrace.events.ingest import id_prefix
 from headrace.lake.layout import Quarantine, quarantine_object, raw_object
 from headrace.quarantine import Envelope, to_jsonl_gz
-from services.api_consumer.cursor import Totals
+from headrace.state.sources import Totals
 from services.api_consumer.intake import Taken
 from services.api_consumer.ports import Page
 

@@ -7,7 +7,7 @@ crash leaves in between is polled again and gets the same event ids.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import asdict
 
 from headrace.alerts import Report
@@ -17,7 +17,7 @@ from headrace.lake.ports import ObjectStore
 from headrace.runtime import Shutdown
 from headrace.state.ports import StateStore
 from headrace.telemetry.health import Health
-from headrace.telemetry.log import get_logger
+from headrace.telemetry.log import get_logger, unit_of_work
 from headrace.telemetry.metrics import Metrics
 from services.api_consumer.cursor import Cursor
 from services.api_consumer.insist import RETRY_SECONDS, Insist
@@ -66,6 +66,7 @@ class Poller:
         try:
             async with self._until_deadline():
                 cursors = [await self._insist(Cursor.load, self._state, source.source_id) for source in sources]
+                self._health.started()
                 for source, cursor in zip(sources, cursors, strict=True):
                     if not self._shutdown.requested:
                         await self._poll(source, cursor)
@@ -78,15 +79,16 @@ class Poller:
         pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
         failures: list[StopError] = []
         async with contextlib.aclosing(self._ahead(source.pages(cursor.position), failures)) as pages:
-            async for page in pages:
-                self._health.beat()
-                await self._outlet.drain(cursor)
-                await self._take(source, cursor, page, pending)
-                if self._hold.due(pending, self._clock.monotonic()):
-                    if await self._commit(source, cursor, pending):
-                        moved_at = self._clock.monotonic()
-                    pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
-                self._metrics.poll_cursor_age.set(self._clock.monotonic() - moved_at)
+            async for trace_id, page in pages:
+                with unit_of_work(trace_id):
+                    self._health.beat()
+                    await self._outlet.drain(cursor)
+                    await self._take(source, cursor, page, pending)
+                    if self._hold.due(pending, self._clock.monotonic()):
+                        if await self._commit(source, cursor, pending):
+                            moved_at = self._clock.monotonic()
+                        pending = Pending(position=cursor.position, exhausted=cursor.exhausted)
+                    self._metrics.poll_cursor_age.set(self._clock.monotonic() - moved_at)
         await self._commit(source, cursor, pending)
         await self._outlet.drain(cursor)
         if not failures:
@@ -95,8 +97,8 @@ class Poller:
         for failure in failures:  # the source's own: what came before it is kept
             raise failure
 
-    async def _ahead(self, pages: Pages, failures: list[StopError]) -> Pages:
-        """The same pages, each fetched while the one before it is worked on.
+    async def _ahead(self, pages: Pages, failures: list[StopError]) -> AsyncGenerator[tuple[str, Page], None]:
+        """The same pages, each fetched while the one before it is worked on, and its trace id.
 
         Ends early when a drain is asked for, and when the source breaks: `failures` has the reason then.
         """
@@ -105,10 +107,10 @@ class Poller:
         try:
             while True:
                 await asyncio.wait({ahead, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if self._shutdown.requested or (page := await ahead) is None:
+                if self._shutdown.requested or (fetched := await ahead) is None:
                     return
                 ahead = asyncio.create_task(_next(pages))
-                yield page
+                yield fetched
         except StopError as error:
             failures.append(error)
         finally:
@@ -145,6 +147,7 @@ class Poller:
             pending.position,
             pending.totals,
             exhausted=pending.exhausted,
+            now=self._clock.now(),
             spooled_pages=pending.spooled_pages,
         )
         # 4. Whoever wants to know.
@@ -188,5 +191,8 @@ class Poller:
             metrics.records_rejected.labels(reason).inc(count)
 
 
-async def _next(pages: Pages) -> Page | None:
-    return await anext(pages, None)
+async def _next(pages: Pages) -> tuple[str, Page] | None:
+    """The next page. The work on it begins here, with its fetch, and goes on under the same trace id."""
+    with unit_of_work() as trace_id:
+        page = await anext(pages, None)
+    return None if page is None else (trace_id, page)

@@ -15,7 +15,7 @@ from headrace.lake.ports import ObjectStore
 from headrace.runtime import Shutdown
 from headrace.settings import PARTITION_QUEUE_RECEIVES
 from headrace.telemetry.health import Health
-from headrace.telemetry.log import get_logger
+from headrace.telemetry.log import get_logger, unit_of_work
 from headrace.telemetry.metrics import Metrics
 from services.partitioner.notifications import Notice, Result, partitions_of_message
 from services.partitioner.queue import Message, NotificationQueue, postponement
@@ -61,15 +61,10 @@ class Partitioner:
         failures = 0
         while not shutdown.requested:
             self._health.beat()
-            try:
-                await self._turn(shutdown)
-            except HeadraceError as error:
-                failures += 1
-                self._registrar.close()
-                get_logger().warning("partitions.delayed", error=str(error), failures=failures)
+            with unit_of_work():
+                failures = 0 if await self._try(shutdown, failures) else failures + 1
+            if failures:
                 await shutdown.wait(pause(failures) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            else:
-                failures = 0
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """Make sure that every partition the messages speak of is registered, then let go of the messages."""
@@ -86,6 +81,16 @@ class Partitioner:
         await self._postpone([message for notice, message in read if notice.problem])
         # 3. Delete, last: a crash before it repeats what may be repeated.
         await self._queue.delete([message for notice, message in read if not notice.problem])
+
+    async def _try(self, shutdown: Shutdown, failures: int) -> bool:
+        """One turn; False when it failed, after so many failures before it."""
+        try:
+            await self._turn(shutdown)
+        except HeadraceError as error:
+            self._registrar.close()
+            get_logger().warning("partitions.delayed", error=str(error), failures=failures + 1)
+            return False
+        return True
 
     async def _turn(self, shutdown: Shutdown) -> None:
         await _unless_stopped(shutdown, self._prepare())

@@ -32,6 +32,7 @@ from services.stats_api.monitoring import health_routes
 from services.stats_api.reading import PREFIXES, reading_routes
 from services.stats_api.server import listen, serve
 from services.stats_api.throttle import Allowance, Throttle
+from services.stats_api.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ async def main(context: Context) -> None:
 
 
 def create_app(parts: Parts) -> ASGIApp:
-    """The API over these ports: metering → CORS → HEAD → length → keys → cache → routes."""
+    """The API over these ports: tracing → metering → CORS → HEAD → length → keys → cache → routes."""
     settings = parts.settings
     api_keys = KeyRing((key.get_secret_value() for key in settings.api_keys), setting="HEADRACE_API_KEYS")
     api = _routes(parts)
@@ -86,7 +87,7 @@ def create_app(parts: Parts) -> ASGIApp:
     app: ASGIApp = HeadAsGet(ShortAddress(Guard(cached, api_keys, PREFIXES)))
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
-    return Metering(app, parts.metrics)
+    return Tracing(Metering(app, parts.metrics))
 
 
 def _routes(parts: Parts) -> FastAPI:

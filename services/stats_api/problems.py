@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from headrace.errors import HeadraceError, RetryableError
+from headrace.errors import AccessError, HeadraceError, RetryableError
 from headrace.telemetry.log import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,7 +88,8 @@ def install(app: FastAPI) -> None:
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request does not fit its description", errors=faults)
 
     @app.exception_handler(RetryableError)
-    async def on_unavailable(request: Request, error: RetryableError) -> Response:
+    @app.exception_handler(AccessError)  # not the sender's fault, and it may pass: what was collected can be sent again
+    async def on_unavailable(request: Request, error: RetryableError | AccessError) -> Response:
         get_logger().warning("request.unavailable", path=request.url.path, error=str(error))
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,

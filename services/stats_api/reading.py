@@ -1,6 +1,5 @@
 """The reading half of the API: counts of products and pages, and the top lists."""
 
-from dataclasses import asdict
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Path, Query, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
+from msgspec.structs import asdict
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from headrace.clock import Clock

@@ -11,10 +11,8 @@ from headrace.delivery.budget import BufferBudget
 from headrace.delivery.deliver import Delivery
 from headrace.delivery.fleet import Fleet
 from headrace.delivery.plan import STAGE, Planner
-from headrace.delivery.shard import ShardWorker, start_position
-from headrace.delivery.window import DedupWindow
-from headrace.events.enrich import Enricher
-from headrace.events.parse import Policy
+from headrace.delivery.recover import Recovery
+from headrace.delivery.shard import ShardWorker
 from headrace.events.transform import Transformer
 from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
@@ -38,12 +36,13 @@ async def main(context: Context) -> None:
         dynamodb = await aws.client("dynamodb")
         leases = DynamoLeaseStore(dynamodb, settings.control_table)
         counters = DynamoCounterWriter(dynamodb, settings.counters_table)
-        enricher = Enricher(settings.geoip_db)
-        key = settings.anonymous_key.get_secret_value().encode()
         policy = BatchPolicy.of(settings)
         budget = BufferBudget(settings.buffer_bytes)
-        planner = Planner(Transformer(Policy.of(settings), enricher, anonymous_key=key), policy, lineage=origin)
-        delivery = Delivery(store, counters, leases, lineage=origin, metrics=metrics, clock=clock)
+        planner = Planner(Transformer.of(settings), policy, lineage=origin)
+        delivery = Delivery(
+            store, counters, leases, lineage=origin, metrics=metrics, clock=clock, report=report
+        )  # fmt: skip
+        recovery = Recovery(delivery, leases)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
@@ -56,10 +55,10 @@ async def main(context: Context) -> None:
 
         def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
             return ShardWorker(
-                lease, stream.open(lease.shard_id, start_position(lease)), planner, delivery, leases,
-                policy=policy, window=DedupWindow(settings.dedup_window), budget=budget,
-                before_end=keeper.sync, clock=clock, metrics=metrics, health=context.health,
-                report=report,
+                lease, stream.open, planner, delivery, recovery,
+                info=info, before_end=keeper.sync, policy=policy, budget=budget,
+                dedup_seconds=settings.dedup_window, trip_after=settings.trip_after,
+                clock=clock, metrics=metrics, health=context.health,
             )  # fmt: skip
 
         context.health.add_check("stream", stream.info)

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from headrace.aws.session import AwsSession
+from tests.contract import engines
 
-ENGINES = ["aws_environment"]
-"""Fixtures that point the AWS SDK at an engine. Suites run on each."""
+ENGINES = engines.DYNAMODB
 
 
 class Table(NamedTuple):

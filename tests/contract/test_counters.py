@@ -1,6 +1,5 @@
 """What both sides of the counters promise, held by the memory adapter and by DynamoDB on the emulator."""
 
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from headrace.aws.session import AwsSession
 from headrace.counters.dynamodb import DynamoCounterReader, DynamoCounterWriter, table_definition
+from headrace.counters.dynamodb_ledger import DynamoLedgerReader
 from headrace.counters.memory import MemoryCounters
 from headrace.counters.ports import (
     CounterReader,
@@ -19,16 +18,21 @@ from headrace.counters.ports import (
     Counts,
     Deltas,
     Entity,
+    HourLedger,
+    LedgerReader,
     Metric,
     TopList,
     Window,
 )
+from tests.contract.dynamodb_engines import ENGINES, Table, fresh_table
 
 NOW = 1_775_738_130.0
 """2026-04-09 12:35:30 UTC."""
 MINUTE = int(NOW // 60)
 HOUR = 60
 DAY = 24 * HOUR
+LEDGER = {"received": 5, "committed": 3, "dead_lettered": 2, "duplicates": 0, "objects": 1}
+THIS_HOUR = int(NOW // 3600)
 
 
 @dataclass(frozen=True)
@@ -37,24 +41,28 @@ class Counters:
     reader: CounterReader
     other_writer: CounterWriter
     """What another process would open on the same table."""
+    ledger: LedgerReader
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", *ENGINES])
 async def counters(request: pytest.FixtureRequest) -> AsyncIterator[Counters]:
     if request.param == "memory":
         memory = MemoryCounters()
-        yield Counters(memory, memory, memory)
+        yield Counters(memory, memory, memory, memory)
         return
-    request.getfixturevalue("aws_environment")
-    async with AwsSession("us-east-1") as aws:
-        client = await aws.client("dynamodb")
-        table = f"counters-{uuid.uuid4().hex}"
-        await client.create_table(**table_definition(table))
+    async with fresh_table(request, table_definition) as table:
         yield Counters(
-            DynamoCounterWriter(client, table),
-            DynamoCounterReader(client, table),
-            DynamoCounterWriter(client, table),
+            DynamoCounterWriter(*table),
+            DynamoCounterReader(*table),
+            DynamoCounterWriter(*table),
+            DynamoLedgerReader(*table),
         )
+
+
+@pytest.fixture(params=ENGINES)
+async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    async with fresh_table(request, table_definition) as table:
+        yield table
 
 
 def product(product_id: str, minute: int = MINUTE, **counts: object) -> Deltas:
@@ -81,14 +89,14 @@ async def test_every_field_is_counted_in_every_window(counters: Counters, window
     counts = Counts(
         views=7, add_to_carts=3, purchases=2, quantity=5, revenue={"EUR": Decimal("12.5"), "JPY": Decimal(900)}
     )
-    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): counts}, now=NOW)
+    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): counts}, now=NOW, ledger=LEDGER)
     assert await counters.reader.counts(Entity.PAGE, "/p", window, now=NOW) == counts
     assert await counters.reader.counts(Entity.PRODUCT, "/p", window, now=NOW) == Counts()
 
 
 @pytest.mark.parametrize("name", ["a\0b", "../x", "%2F", "year=1", "\U0001f600"])
 async def test_a_hostile_name_is_a_name_like_any_other(counters: Counters, name: str) -> None:
-    await counters.writer.apply("o1", 1, product(name, views=2), now=NOW)
+    await counters.writer.apply("o1", 1, product(name, views=2), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL, product_id=name) == 2
     top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
     assert values(top) == [(name, Decimal(2))]
@@ -96,17 +104,17 @@ async def test_a_hostile_name_is_a_name_like_any_other(counters: Counters, name:
 
 async def test_a_repeated_batch_adds_once(counters: Counters) -> None:
     batch = product("p1", views=2)
-    await counters.writer.apply("o1", 5, batch, now=NOW)
-    await counters.writer.apply("o1", 5, batch, now=NOW)
-    await counters.other_writer.apply("o1", 5, batch, now=NOW)
+    await counters.writer.apply("o1", 5, batch, now=NOW, ledger=LEDGER)
+    await counters.writer.apply("o1", 5, batch, now=NOW, ledger=LEDGER)
+    await counters.other_writer.apply("o1", 5, batch, now=NOW, ledger=LEDGER)
     assert [await views(counters.reader, window) for window in Window] == [2] * len(Window)
     top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
     assert values(top) == [("p1", Decimal(2))]
 
 
 async def test_an_older_batch_is_ignored(counters: Counters) -> None:
-    await counters.writer.apply("o1", 5, product("p1", views=2), now=NOW)
-    await counters.other_writer.apply("o1", 4, product("p1", views=100), now=NOW)
+    await counters.writer.apply("o1", 5, product("p1", views=2), now=NOW, ledger=LEDGER)
+    await counters.other_writer.apply("o1", 4, product("p1", views=100), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL) == 2
     top = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=5, now=NOW)
     assert values(top) == [("p1", Decimal(2))]
@@ -114,22 +122,22 @@ async def test_an_older_batch_is_ignored(counters: Counters) -> None:
 
 async def test_the_first_batch_may_have_number_zero(counters: Counters) -> None:
     for _ in range(2):
-        await counters.writer.apply("o1", 0, product("p1", views=1), now=NOW)
+        await counters.writer.apply("o1", 0, product("p1", views=1), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL) == 1
 
 
 async def test_a_batch_applied_in_part_is_completed(counters: Counters) -> None:
     first = product("p1", views=1)
-    await counters.writer.apply("o1", 1, first, now=NOW)
+    await counters.writer.apply("o1", 1, first, now=NOW, ledger=LEDGER)
     whole = {**first, **{key: count for n in range(150) for key, count in product(f"q{n:03}", views=n + 1).items()}}
-    await counters.writer.apply("o1", 1, whole, now=NOW)
+    await counters.writer.apply("o1", 1, whole, now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL) == 1
     assert [await views(counters.reader, Window.DAY, product_id=f"q{n:03}") for n in (0, 149)] == [1, 150]
 
 
 async def test_origins_add_up(counters: Counters) -> None:
     for number in range(6):
-        await counters.writer.apply(f"shard-{number}", 9, product("p1", views=2**number), now=NOW)
+        await counters.writer.apply(f"shard-{number}", 9, product("p1", views=2**number), now=NOW, ledger=LEDGER)
     assert [await views(counters.reader, window) for window in Window] == [63] * len(Window)
     top = await counters.reader.top(Metric.VIEWS, Window.DAY, limit=5, now=NOW)
     assert values(top) == [("p1", Decimal(63))]
@@ -137,7 +145,7 @@ async def test_origins_add_up(counters: Counters) -> None:
 
 async def test_a_lease_that_goes_away_and_comes_back_loses_nothing(counters: Counters) -> None:
     for batch_no, writer in enumerate((counters.writer, counters.other_writer, counters.writer), start=1):
-        await writer.apply("o1", batch_no, product("p1", views=1), now=NOW)
+        await writer.apply("o1", batch_no, product("p1", views=1), now=NOW, ledger=LEDGER)
     top = await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)
     assert values(top) == [("p1", Decimal(3))]
 
@@ -160,14 +168,14 @@ async def test_a_lease_that_goes_away_and_comes_back_loses_nothing(counters: Cou
 async def test_windows_reach_back_by_minute_hour_and_calendar_day(
     counters: Counters, window: Window, age: int, counted: bool
 ) -> None:
-    await counters.writer.apply("o1", 1, product("p1", MINUTE - age, views=4), now=NOW)
+    await counters.writer.apply("o1", 1, product("p1", MINUTE - age, views=4), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, window) == (4 if counted else 0)
     top = await counters.reader.top(Metric.VIEWS, window, limit=1, now=NOW)
     assert values(top) == ([("p1", Decimal(4))] if counted else [])
 
 
 async def test_windows_roll_while_time_passes(counters: Counters) -> None:
-    await counters.writer.apply("o1", 1, product("p1", views=1), now=NOW)
+    await counters.writer.apply("o1", 1, product("p1", views=1), now=NOW, ledger=LEDGER)
     seen = {
         after: [await views(counters.reader, window, NOW + after * 60) for window in Window]
         for after in (59, 60, 23 * HOUR, 24 * HOUR, 7 * DAY, 30 * DAY)
@@ -183,7 +191,7 @@ async def test_windows_roll_while_time_passes(counters: Counters) -> None:
 
 
 async def test_what_lies_ahead_counts_when_its_minute_comes(counters: Counters) -> None:
-    await counters.writer.apply("o1", 1, product("p1", MINUTE + 30, views=1), now=NOW)
+    await counters.writer.apply("o1", 1, product("p1", MINUTE + 30, views=1), now=NOW, ledger=LEDGER)
     assert [await views(counters.reader, Window.HOUR, NOW + after * 60) for after in (0, 29, 30, 89, 90)] == [
         0, 0, 1, 1, 0,
     ]  # fmt: skip
@@ -193,7 +201,7 @@ async def test_revenue_is_exact_and_apart_by_currency(counters: Counters) -> Non
     amounts = [Decimal("0.1"), Decimal("99999999999999.9999"), Decimal("0.0001"), Decimal("-0.2")]
     for batch_no, amount in enumerate(amounts):
         batch = product("p1", purchases=1, revenue={"EUR": amount, "USD": Decimal("0.3")})
-        await counters.writer.apply("o1", batch_no, batch, now=NOW)
+        await counters.writer.apply("o1", batch_no, batch, now=NOW, ledger=LEDGER)
     for window in Window:
         counts = await counters.reader.counts(Entity.PRODUCT, "p1", window, now=NOW)
         assert counts.revenue == {"EUR": Decimal("99999999999999.9000"), "USD": Decimal("1.2")}
@@ -203,7 +211,7 @@ async def test_the_top_is_ordered_by_value_then_by_id(counters: Counters) -> Non
     batch: dict[CountKey, Counts] = {}
     for product_id, count in {"b": 3, "a": 3, "d": 9, "c": 1, "none": 0}.items():
         batch |= product(product_id, views=count, add_to_carts=10 - count, purchases=1)
-    await counters.writer.apply("o1", 1, batch, now=NOW)
+    await counters.writer.apply("o1", 1, batch, now=NOW, ledger=LEDGER)
     by_views = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=3, now=NOW)
     assert values(by_views) == [("d", Decimal(9)), ("a", Decimal(3)), ("b", Decimal(3))]
     by_carts = await counters.reader.top(Metric.ADD_TO_CARTS, Window.HOUR, limit=2, now=NOW)
@@ -215,7 +223,7 @@ async def test_the_top_is_ordered_by_value_then_by_id(counters: Counters) -> Non
 
 
 async def test_pages_are_in_no_top_list(counters: Counters) -> None:
-    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): Counts(views=5)}, now=NOW)
+    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): Counts(views=5)}, now=NOW, ledger=LEDGER)
     assert values(await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)) == []
 
 
@@ -224,7 +232,7 @@ async def test_top_revenue_is_in_one_currency(counters: Counters) -> None:
         **product("a", purchases=3, revenue={"EUR": Decimal("5.25")}),
         **product("b", purchases=1, revenue={"EUR": Decimal(6), "USD": Decimal(1000)}),
     }
-    await counters.writer.apply("o1", 1, batch, now=NOW)
+    await counters.writer.apply("o1", 1, batch, now=NOW, ledger=LEDGER)
     by_default = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW)
     assert (by_default.currency, values(by_default)) == ("EUR", [("b", Decimal(6)), ("a", Decimal("5.25"))])
     in_dollars = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW, currency="USD")
@@ -235,7 +243,7 @@ async def test_a_list_that_had_to_let_products_go_says_so(counters: Counters) ->
     many: dict[CountKey, Counts] = {}
     for n in range(501):
         many |= product(f"p{n:04}", MINUTE - 2 * HOUR, views=1000 - n)
-    await counters.writer.apply("o1", 1, many, now=NOW)
+    await counters.writer.apply("o1", 1, many, now=NOW, ledger=LEDGER)
     day = await counters.reader.top(Metric.VIEWS, Window.DAY, limit=500, now=NOW)
     assert not day.exact
     assert values(day)[::499] == [("p0000", Decimal(1000)), ("p0499", Decimal(501))]
@@ -244,15 +252,60 @@ async def test_a_list_that_had_to_let_products_go_says_so(counters: Counters) ->
 
 @pytest.mark.parametrize("product_id", ["ü/ö #%\x00", "x" * 5000, "é" * 451])
 async def test_any_text_is_an_id(counters: Counters, product_id: str) -> None:
-    await counters.writer.apply("o1", 1, product(product_id, views=1), now=NOW)
+    await counters.writer.apply("o1", 1, product(product_id, views=1), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL, product_id=product_id) == 1
     [(listed, _)] = values(await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW))
     assert await views(counters.reader, Window.ALL, product_id=listed) == 1
 
 
 async def test_a_prefix_of_an_id_is_another_entity(counters: Counters) -> None:
-    await counters.writer.apply("o1", 1, product("p10", views=1), now=NOW)
+    await counters.writer.apply("o1", 1, product("p10", views=1), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL, product_id="p1") == 0
+
+
+async def test_the_ledger_is_the_sum_of_the_batches_of_an_hour(counters: Counters) -> None:
+    for batch_no, minutes in enumerate((-60, -59, 0, 24, 25)):
+        await counters.writer.apply("o1", batch_no, {}, now=NOW + minutes * 60, ledger={"received": 2**batch_no})
+    assert await counters.ledger.hours("o1", THIS_HOUR - 1, THIS_HOUR + 1) == {
+        THIS_HOUR - 1: HourLedger(last=1, numbers={"received": 3}),
+        THIS_HOUR: HourLedger(last=3, numbers={"received": 12}),
+        THIS_HOUR + 1: HourLedger(last=4, numbers={"received": 16}),
+    }
+    assert await counters.ledger.hours("o1", THIS_HOUR + 1, THIS_HOUR + 5) == {
+        THIS_HOUR + 1: HourLedger(last=4, numbers={"received": 16})
+    }
+    assert await counters.ledger.hours("o1", THIS_HOUR + 2, THIS_HOUR + 5) == {}
+
+
+async def test_every_number_of_the_ledger_is_kept_under_its_name(counters: Counters) -> None:
+    for batch_no in (0, 1):
+        await counters.writer.apply("o1", batch_no, product("p1", views=1), now=NOW, ledger=LEDGER)
+    twice = {name: 2 * count for name, count in LEDGER.items()}
+    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {THIS_HOUR: HourLedger(last=1, numbers=twice)}
+
+
+async def test_a_repeated_or_older_batch_leaves_the_ledger_as_it_is(counters: Counters) -> None:
+    for batch_no, writer in (
+        (5, counters.writer),
+        (5, counters.writer),
+        (5, counters.other_writer),
+        (4, counters.writer),
+    ):
+        await writer.apply("o1", batch_no, product("p1", views=1), now=NOW, ledger=LEDGER)
+    assert await counters.ledger.hours("o1", 0, THIS_HOUR) == {THIS_HOUR: HourLedger(last=5, numbers=LEDGER)}
+
+
+async def test_origins_have_ledgers_of_their_own(counters: Counters) -> None:
+    for origin in ("o1", "o1-2", "o2"):
+        await counters.writer.apply(origin, 0, {}, now=NOW, ledger={"received": len(origin)})
+    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {
+        THIS_HOUR: HourLedger(last=0, numbers={"received": 2})
+    }
+
+
+async def test_a_batch_without_ledger_makes_no_hour(counters: Counters) -> None:
+    await counters.writer.apply("o1", 0, product("p1", views=1), now=NOW, ledger={})
+    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {}
 
 
 class LosesAnswers:
@@ -273,12 +326,18 @@ class LosesAnswers:
         return call
 
 
-async def test_a_lost_answer_does_not_add_twice(aws_environment: str) -> None:
-    async with AwsSession("us-east-1") as aws:
-        client = await aws.client("dynamodb")
-        table = f"counters-{uuid.uuid4().hex}"
-        await client.create_table(**table_definition(table))
-        await DynamoCounterWriter(LosesAnswers(client), table).apply("o1", 1, product("p1", views=3), now=NOW)
-        reader = DynamoCounterReader(client, table)
-        assert [await views(reader, window) for window in Window] == [3] * len(Window)
-        assert values(await reader.top(Metric.VIEWS, Window.ALL, limit=1, now=NOW)) == [("p1", Decimal(3))]
+async def test_a_lost_answer_does_not_add_twice(table: Table) -> None:
+    writer = DynamoCounterWriter(LosesAnswers(table.client), table.name)
+    await writer.apply("o1", 1, product("p1", views=3), now=NOW, ledger=LEDGER)
+    reader = DynamoCounterReader(*table)
+    assert [await views(reader, window) for window in Window] == [3] * len(Window)
+    assert values(await reader.top(Metric.VIEWS, Window.ALL, limit=1, now=NOW)) == [("p1", Decimal(3))]
+    assert await DynamoLedgerReader(*table).hours("o1", THIS_HOUR, THIS_HOUR) == {
+        THIS_HOUR: HourLedger(last=1, numbers=LEDGER)
+    }
+
+
+async def test_a_ledger_item_expires_a_quarter_after_its_hour(table: Table) -> None:
+    await DynamoCounterWriter(*table).apply("o1", 1, {}, now=NOW, ledger=LEDGER)
+    [item] = (await table.client.scan(TableName=table.name))["Items"]
+    assert int(item["ttl"]["N"]) == (THIS_HOUR + 1 + 90 * 24) * 3600

@@ -1,24 +1,26 @@
-"""What every stream promises, in memory and on the emulator's Kinesis."""
+"""What every stream promises, in memory and on engines that speak Kinesis."""
 
+import contextlib
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from headrace.aws.session import AwsSession
-from headrace.clock import ManualClock, SystemClock
+from headrace.clock import Clock, ManualClock, SystemClock
 from headrace.errors import NotFoundError, RequestError
 from headrace.settings import Settings
 from headrace.stream.connect import open_producer, open_reader
 from headrace.stream.kinesis.client import open_client
 from headrace.stream.kinesis.producer import KinesisProducer
 from headrace.stream.kinesis.reader import KinesisReader
-from headrace.stream.memory import MemoryStream
+from headrace.stream.memory import UNLIMITED, Limits, MemoryStream
 from headrace.stream.ports import (
     MAX_RECORD_BYTES,
     AfterSequence,
@@ -30,14 +32,17 @@ from headrace.stream.ports import (
     Producer,
     Record,
     SequenceNumber,
+    Shard,
     ShardId,
     ShardReader,
     StreamReader,
     TrimHorizon,
 )
 from headrace.telemetry.metrics import Metrics
+from tests.contract import engines
 
 SHARDS = 4
+MEMORY = ["memory", "memory with limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +52,102 @@ class Stream:
     name: str
     producer: Producer
     paged: Callable[[int], StreamReader]
+    split: Callable[[Shard], Awaitable[None]]
+    """In the middle of the shard's hash range."""
+    merge: Callable[[Shard, Shard], Awaitable[None]]
 
     @property
     def reader(self) -> StreamReader:
         return self.paged(10_000)
 
 
+class TickingClock(ManualClock):
+    """Moves a little with whatever anybody does, as real time would."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(max(seconds, 0.001))
+
+
 async def make_kinesis_stream(aws: AwsSession) -> str:
     name = f"contract-{uuid4().hex}"
     kinesis = await aws.client("kinesis")
     await kinesis.create_stream(StreamName=name, ShardCount=SHARDS)
-    await kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+    await until_active(kinesis, name)
     return name
 
 
-@pytest.fixture(params=["memory", "kinesis"])
-async def stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
-    if request.param == "memory":
-        memory = MemoryStream(SystemClock(), shards=SHARDS, name="contract")
+async def until_active(kinesis: Any, name: str) -> None:
+    await kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
 
-        def paged(records: int) -> StreamReader:
-            memory.page_records = records
-            return memory
 
-        yield Stream("contract", memory, paged)
-        return
-    request.getfixturevalue("aws_environment")
+def memory_stream(clock: Clock, limits: Limits) -> Stream:
+    memory = MemoryStream(clock, shards=SHARDS, name="contract", limits=limits)
+
+    def paged(records: int) -> StreamReader:
+        memory.page_records = records
+        return memory
+
+    async def split(shard: Shard) -> None:
+        memory.split(shard.shard_id)
+
+    async def merge(left: Shard, right: Shard) -> None:
+        memory.merge(left.shard_id, right.shard_id)
+
+    return Stream("contract", memory, paged, split, merge)
+
+
+@contextlib.asynccontextmanager
+async def kinesis_stream() -> AsyncIterator[Stream]:
     async with AwsSession("us-east-1") as aws, open_client(aws, Metrics()) as client:
         name = await make_kinesis_stream(aws)
         control = await aws.client("kinesis")
         clock = ManualClock()  # pacing is told in the unit tests; here it takes no time
+
+        async def split(shard: Shard) -> None:
+            middle = sum(shard.hash_range) // 2 + 1
+            await control.split_shard(StreamName=name, ShardToSplit=shard.shard_id, NewStartingHashKey=str(middle))
+            await until_active(control, name)
+
+        async def merge(left: Shard, right: Shard) -> None:
+            await control.merge_shards(StreamName=name, ShardToMerge=left.shard_id, AdjacentShardToMerge=right.shard_id)
+            await until_active(control, name)
+
         yield Stream(
             name,
             KinesisProducer(name, client=client, metrics=Metrics(), clock=clock),
             lambda records: KinesisReader(name, client=client, control=control, clock=clock, page_records=records),
+            split,
+            merge,
         )
+
+
+@contextlib.asynccontextmanager
+async def open_stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
+    if request.param == "memory":
+        yield memory_stream(SystemClock(), UNLIMITED)
+    elif request.param == "memory with limits":
+        yield memory_stream(TickingClock(time.time()), Limits())
+    else:
+        request.getfixturevalue(request.param)
+        async with kinesis_stream() as stream:
+            yield stream
+
+
+@pytest.fixture(params=[*MEMORY, *engines.KINESIS])
+async def stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
+    async with open_stream(request) as stream:
+        yield stream
+
+
+@pytest.fixture(params=[*MEMORY, *engines.FAITHFUL])
+async def faithful(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
+    async with open_stream(request) as stream:
+        yield stream
+
+
+@pytest.fixture(params=engines.KINESIS)
+def kinesis(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 async def to_tip(reader: ShardReader) -> list[Page]:
@@ -90,6 +156,23 @@ async def to_tip(reader: ShardReader) -> list[Page]:
     while pages[-1].records or pages[-1].behind_seconds:
         pages.append(await reader.read())
     return pages
+
+
+async def to_end(
+    stream: Stream, shard_id: ShardId, position: Position | None = None, *, page_records: int = 10_000
+) -> list[Record]:
+    """What a closed shard holds from there on."""
+    reader = stream.paged(page_records).open(shard_id, position or TrimHorizon())
+    pages = [await reader.read()]
+    while not pages[-1].ended:
+        assert len(pages) < 100
+        pages.append(await reader.read())
+    return records_of(pages)
+
+
+def covers(shard: Shard, record: Record) -> bool:
+    hash_key = int.from_bytes(hashlib.md5(record.partition_key.encode()).digest())
+    return shard.hash_range[0] <= hash_key <= shard.hash_range[1]
 
 
 def records_of(pages: list[Page]) -> list[Record]:
@@ -129,9 +212,7 @@ async def test_a_record_is_on_the_shard_whose_hash_range_covers_its_key(stream: 
     await stream.producer.put([Entry(b"x", f"clé-{n}") for n in range(100)])
     by_shard = await read_all(stream)
     for shard in await stream.reader.shards():
-        for record in by_shard[shard.shard_id]:
-            hash_key = int.from_bytes(hashlib.md5(record.partition_key.encode()).digest())
-            assert shard.hash_range[0] <= hash_key <= shard.hash_range[1]
+        assert all(covers(shard, record) for record in by_shard[shard.shard_id])
 
 
 async def test_the_shards_cover_every_hash_key_exactly_once(stream: Stream) -> None:
@@ -149,6 +230,7 @@ async def test_a_stream_knows_who_it_is(stream: Stream) -> None:
     assert info.name == stream.name
     assert len(info.account) == 12
     assert abs(info.created - time.time()) < 60
+    assert info.retention_seconds == 24 * 3600
 
 
 async def test_pages_follow_each_other_without_gaps_or_repeats(stream: Stream) -> None:
@@ -227,6 +309,70 @@ async def test_records_of_the_largest_size_pass_though_one_call_cannot_hold_them
     assert [record.data for record in records] == [entry.data for entry in largest]
 
 
+async def test_a_page_has_ten_mebibytes_at_most_and_the_next_goes_on(faithful: Stream) -> None:
+    largest = [Entry(bytes([n]) * (MAX_RECORD_BYTES - 1), "k") for n in range(11)]
+    await faithful.producer.put(largest)
+    pages = [
+        page
+        for shard in await faithful.reader.shards()
+        for page in await to_tip(faithful.reader.open(shard.shard_id, TrimHorizon()))
+    ]
+    assert [record.data for record in records_of(pages)] == [entry.data for entry in largest]
+    assert max(sum(len(record.data) for record in page.records) for page in pages) <= 10 * MAX_RECORD_BYTES
+
+
+async def test_a_split_shard_is_read_to_its_end_and_its_children_go_on(faithful: Stream) -> None:
+    parent_id, before = await fill_one_shard(faithful, 5)
+    [parent] = [shard for shard in await faithful.reader.shards() if shard.shard_id == parent_id]
+    reader = faithful.reader.open(parent_id, TrimHorizon())
+    assert not any(page.ended for page in await to_tip(reader))
+    await faithful.split(parent)
+    shards = {shard.shard_id: shard for shard in await faithful.reader.shards()}
+    children = sorted((shard for shard in shards.values() if shard.parents), key=lambda shard: shard.hash_range)
+    assert [shard.parents for shard in children] == [(parent_id,), (parent_id,)]
+    assert [children[0].hash_range[0], children[1].hash_range[1]] == list(parent.hash_range)
+    assert children[0].hash_range[1] + 1 == children[1].hash_range[0]
+    assert {shard.shard_id for shard in shards.values() if shard.closed} == {parent_id}
+    await faithful.producer.put([Entry(b"after", "one key")])
+    assert [(await reader.read()).ended for _ in range(2)] == [True, True]
+    assert (await to_end(faithful, parent_id)) == before
+    found = {child.shard_id: await read(faithful, child.shard_id, TrimHorizon()) for child in children}
+    [(child_id, [record])] = [(shard_id, records) for shard_id, records in found.items() if records]
+    assert record.data == b"after"
+    assert covers(shards[child_id], record)
+
+
+async def test_a_merged_shard_takes_over_the_range_of_both(faithful: Stream) -> None:
+    low, high, *_ = sorted(await faithful.reader.shards(), key=lambda shard: shard.hash_range)
+    await faithful.producer.put([Entry(b"before", f"key-{n}") for n in range(40)])
+    await faithful.merge(low, high)
+    shards = {shard.shard_id: shard for shard in await faithful.reader.shards()}
+    [merged] = [shard for shard in shards.values() if shard.parents]
+    assert merged == Shard(
+        shard_id=merged.shard_id,
+        parents=(low.shard_id, high.shard_id),
+        hash_range=(low.hash_range[0], high.hash_range[1]),
+    )
+    assert [shards[half.shard_id].closed for half in (low, high)] == [True, True]
+    await faithful.producer.put([Entry(b"after", f"key-{n}") for n in range(40)])
+    found = await read(faithful, merged.shard_id, TrimHorizon())
+    for half in (low, high):
+        records = await to_end(faithful, half.shard_id)
+        assert {record.data for record in records} == {b"before"}
+        assert {record.partition_key for record in found} >= {record.partition_key for record in records}
+    assert {record.data for record in found} == {b"after"}
+    assert all(covers(merged, record) for record in found)
+
+
+async def test_a_closed_shard_is_read_on_from_any_record_to_its_end(faithful: Stream) -> None:
+    shard_id, records = await fill_one_shard(faithful, 6)
+    [parent] = [shard for shard in await faithful.reader.shards() if shard.shard_id == shard_id]
+    await faithful.split(parent)
+    for n in (0, 3, 5):
+        position = AfterSequence(SequenceNumber(records[n].sequence_number))
+        assert await to_end(faithful, shard_id, position, page_records=2) == records[n + 1 :]
+
+
 async def test_an_oversized_entry_is_refused_before_anything_is_sent(stream: Stream) -> None:
     with pytest.raises(RequestError, match="over the limit"):
         await stream.producer.put([Entry(b"fits", "k"), Entry(b"x" * MAX_RECORD_BYTES, "k")])
@@ -244,7 +390,7 @@ async def test_an_unknown_shard_is_not_found_when_it_is_read(stream: Stream) -> 
         await reader.read()
 
 
-async def test_an_unknown_stream_is_not_found(aws_environment: str) -> None:
+async def test_an_unknown_stream_is_not_found(kinesis: str) -> None:
     settings = Settings(stream=f"kinesis://missing-{uuid4().hex}")
     async with AwsSession(settings.region) as aws:
         async with open_reader(settings, aws, Metrics(), SystemClock()) as reader:
@@ -255,7 +401,7 @@ async def test_an_unknown_stream_is_not_found(aws_environment: str) -> None:
                 await producer.put([Entry(b"x", "k")])
 
 
-async def test_the_stream_of_the_settings_is_put_to_and_read_from(aws_environment: str) -> None:
+async def test_the_stream_of_the_settings_is_put_to_and_read_from(kinesis: str) -> None:
     async with AwsSession("us-east-1") as aws:
         settings = Settings(stream=f"kinesis://{await make_kinesis_stream(aws)}")
         async with open_producer(settings, aws, Metrics(), SystemClock()) as producer:

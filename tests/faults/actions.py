@@ -8,10 +8,14 @@ from aiohttp import web
 class Action(StrEnum):
     """What becomes of a call."""
 
+    PASS = "watched"
+    """Nothing but what it should; for a rule with a `then`."""
     DELAY = "slow"
     """Passed on after a wait."""
     HANG = "silent"
     """Neither passed on nor ever answered."""
+    MUTE = "answers never sent"
+    """It happens, and is never answered."""
     DROP_BEFORE = "down"
     """The connection is closed; nothing happened."""
     DROP_AFTER = "answers lost"
@@ -27,6 +31,10 @@ class Action(StrEnum):
 REFUSED = frozenset({Action.THROTTLE, Action.ERROR, Action.DENY})
 """Answered, in the service's own words."""
 UNDONE = frozenset({Action.HANG, Action.DROP_BEFORE})
+"""What was asked for does not happen."""
+SILENT = frozenset({Action.HANG, Action.MUTE})
+AT_ONCE = frozenset({Action.PASS, Action.DROP_AFTER, Action.MUTE, Action.CORRUPT})
+"""What was asked for happens as it comes."""
 
 
 _THROTTLED = {

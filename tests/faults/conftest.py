@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.pipeline import Pipeline, Service
+from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import FaultProxy
+from tests.faults.service import Service
 
 SEED = 20261122
 

@@ -8,14 +8,11 @@ import io
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,121 +30,86 @@ from headrace.settings import Settings
 from headrace.stream.connect import open_producer
 from headrace.stream.ports import Entry
 from headrace.telemetry.metrics import Metrics
-from tests.conftest import wait_for_http
 from tests.faults.proxy import FaultProxy
+from tests.faults.service import Service
 
 FIRST_HOUR = 1_775_692_800 // 3600
 """Of the events' own time; each scenario has an hour to itself."""
-READY_SECONDS = 20.0
 FLOOD_EVENTS = 10_000
 REGION = "us-east-1"
 SETTINGS = Settings(_env_file=None)
-
-
-class Service:
-    """One process, started again as a supervisor would."""
-
-    def __init__(self, name: str, module: str, env: Mapping[str, str], url: str, folder: Path) -> None:
-        self.url = url
-        self._command = [sys.executable, "-m", module]
-        self._env = dict(env)
-        self._log = folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """Of the process that runs now."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self, *, ready: bool = True) -> None:
-        """Start it, and wait until it is ready."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._env, stdout=log, stderr=log)
-        if ready:
-            wait_for_http(f"{self.url}/readyz", self._process, READY_SECONDS)
-
-    def kill(self) -> None:
-        """SIGKILL, and bury it."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def alive(self) -> bool:
-        """Whether it is the process that was started, and says that it lives."""
-        assert self._process is not None
-        return self._process.poll() is None and self.status("/livez") == 200
-
-    def status(self, path: str) -> int:
-        """The HTTP status of a path; 0 when nobody answers."""
-        try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=15) as response:
-                return int(response.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
-
-    def resident_bytes(self) -> int:
-        """Memory of the process, as the kernel counts it: what it holds now."""
-        return _status_bytes(self.pid, "VmRSS")
-
-    def peak_bytes(self) -> int:
-        """The most it ever held."""
-        return _status_bytes(self.pid, "VmHWM")
-
-    def metric(self, name: str) -> float:
-        """The sum over all labels."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=15) as response:
-            lines = response.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line))
-
-    def tail(self) -> str:
-        """The end of its log, for a failure's message."""
-        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-15:])
+PLACES = {
+    "KINESIS_STREAM_NAME": SETTINGS.kinesis_stream_name,
+    "S3_BUCKET": SETTINGS.bucket,
+    "HEADRACE_CONTROL_TABLE": SETTINGS.control_table,
+    "HEADRACE_COUNTERS_TABLE": SETTINGS.counters_table,
+    "HEADRACE_STATE_TABLE": SETTINGS.state_table,
+    "HEADRACE_PARTITION_QUEUE": SETTINGS.partition_queue,
+}
+"""What a pipeline of its own has of its own, by variable."""
 
 
 class Pipeline:
     """A stream of two shards, a bucket and tables in the local cloud; `service` makes what works on them."""
 
-    def __init__(self, cloud: str, athena: str, proxy: FaultProxy, folder: Path) -> None:
+    def __init__(
+        self, cloud: str, athena: str, proxy: FaultProxy, folder: Path, *, name: str = "", shards: int = 2
+    ) -> None:
+        """A `name` tells its places in the cloud from those of others."""
+        self._names = {variable: f"{default}-{name}" for variable, default in PLACES.items() if name}
+        self.settings = Settings(_env_file=None, **self._names)  # type: ignore[arg-type]
         self._proxy = proxy
         self._athena = athena
         self._folder = folder
-        self._env = _aws_environment(cloud, athena)
+        self.env = _aws_environment(cloud, athena)
+        """Of who looks from outside, past the proxy."""
         self._seen: dict[tuple[str, str], Sequence[str]] = {}
         session = botocore.session.Session()
         session.set_credentials(*CREDENTIALS.values())
         self._clients = {
             name: session.create_client(name, REGION, endpoint_url=cloud) for name in ("s3", "kinesis", "glue")
         }
-        self.make_stream(SETTINGS.stream_name, shards=2)
+        self.make_stream(self.settings.stream_name, shards=shards)
 
-    def service(self, name: str, *, files: Sequence[Path] = (), **settings: str) -> Service:
-        """A service as `headrace up` configures it, with the proxy as its AWS."""
-        options = plan.Options(data=self._folder, files=tuple(files), url=None if files else "http://127.0.0.1:1")
+    def service(
+        self, name: str, *, files: Sequence[Path] = (), proxy: FaultProxy | None = None, **settings: str
+    ) -> Service:
+        """A service as `headrace up` configures it, with a proxy as its AWS; `transformer-2` is a second one."""
+        proxy = proxy or self._proxy
+        count = int(name.partition("-")[2] or 1)
+        options = plan.Options(
+            data=self._folder,
+            files=tuple(files),
+            url=None if files else "http://127.0.0.1:1",
+            transformers=count,
+        )
         chosen = ports.choose(plan.process_names(options), {place.variable: "0" for place in ports.PLACES.values()})
-        aws = _aws_environment(self._proxy.url, self._proxy.url)
+        aws = _aws_environment(proxy.url, proxy.url)
         env = plan.service_environment(
-            {**aws, "HEADRACE_BATCH_AGE": "1s", "HEADRACE_FAILOVER": "3s", **settings}, "key"
+            {**aws, **self._names, "HEADRACE_BATCH_AGE": "1s", "HEADRACE_FAILOVER": "3s", **settings}, "key"
         )
         [program] = [one for one in plan.plan_services(options, chosen, env) if one.name == name]
         return Service(name, program.module, program.env, program.ready_url.removesuffix("/readyz"), self._folder)
 
+    def headrace(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """A command of `headrace`, run to its end on this pipeline's places."""
+        command = [sys.executable, "-m", "cli", *arguments, "--data", str(self._folder / "none")]
+        return subprocess.run(command, env={**self.env, **self._names}, capture_output=True, text=True, check=False)
+
     def put(self, entries: Iterable[Entry]) -> None:
         """Put records on the stream."""
         records = [{"PartitionKey": each.partition_key, "Data": each.data} for each in entries]
-        answer = self._clients["kinesis"].put_records(StreamName=SETTINGS.stream_name, Records=records)
+        answer = self._clients["kinesis"].put_records(StreamName=self.settings.stream_name, Records=records)
         assert answer["FailedRecordCount"] == 0
 
     def make_stream(self, name: str, *, shards: int) -> None:
         """A stream, and all else that the services stand on, unless it is there."""
-        with environment(self._env):
-            asyncio.run(_ensure(SETTINGS.model_copy(update={"kinesis_stream_name": name}), shards))
+        with environment(self.env):
+            asyncio.run(_ensure(self.settings.model_copy(update={"kinesis_stream_name": name}), shards))
 
     def flood(self, stream: str, ids: Sequence[str], *, hour: int, product: str, size: int) -> None:
         """Put an event for each id on a stream, as fast as it takes them."""
-        with environment(self._env):
+        with environment(self.env):
             asyncio.run(_flood(stream, (entry(each, hour, product=product, size=size) for each in ids)))
 
     def landed(self, hour: int) -> Counter[str]:
@@ -157,19 +119,19 @@ class Pipeline:
 
     def registered(self, hour: int) -> bool:
         """Whether Athena knows the hour's partition."""
-        found = self._clients["glue"].get_partitions(DatabaseName=SETTINGS.database, TableName=SETTINGS.table)
+        found = self._clients["glue"].get_partitions(DatabaseName=self.settings.database, TableName=self.settings.table)
         return list(partition(hour).values) in [each["Values"] for each in found["Partitions"]]
 
     def _objects(self, prefix: str) -> Iterable[tuple[str, str]]:
         for page in (
-            self._clients["s3"].get_paginator("list_objects_v2").paginate(Bucket=SETTINGS.bucket, Prefix=prefix)
+            self._clients["s3"].get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Prefix=prefix)
         ):
             for item in page.get("Contents", ()):
                 yield item["Key"], item["ETag"]
 
     def _ids(self, key: str, etag: str) -> Sequence[str]:
         if (key, etag) not in self._seen:
-            body = self._clients["s3"].get_object(Bucket=SETTINGS.bucket, Key=key)["Body"].read()
+            body = self._clients["s3"].get_object(Bucket=self.settings.bucket, Key=key)["Body"].read()
             table = pq.read_table(io.BytesIO(body), columns=["event_id"])
             self._seen[key, etag] = table["event_id"].to_pylist()
         return self._seen[key, etag]
@@ -226,9 +188,3 @@ async def _flood(stream: str, entries: Iterable[Entry]) -> None:
     ):
         while some := list(itertools.islice(coming, FLOOD_EVENTS)):
             await producer.put(some)
-
-
-def _status_bytes(pid: int, field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024

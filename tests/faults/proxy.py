@@ -1,7 +1,7 @@
 """A reverse proxy between the services and the local cloud that breaks AWS calls on request.
 
 It runs in a thread of its own, so that tests may block. Calls are told apart by what the AWS SDK signs: the service
-from the credential scope, the operation from `X-Amz-Target`, a form's `Action`, or S3's method and path.
+from the credential scope, the operation from `X-Amz-Target`, a form's `Action`, or S3's method, path and query.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -20,7 +20,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from tests.faults.actions import REFUSED, UNDONE, Action, refusal
+from tests.faults.actions import AT_ONCE, REFUSED, SILENT, UNDONE, Action, refusal
 
 MAX_BODY = 64 << 20
 HOP_BY_HOP = frozenset({"connection", "content-length", "expect", "host", "keep-alive", "transfer-encoding"})
@@ -35,16 +35,21 @@ class Rule:
     """As in the credential scope; empty: all."""
     operations: frozenset[str] = frozenset()
     """Empty: all."""
+    says: bytes = b""
+    """Part of the body: the operation alone does not tell which step a call is."""
     chance: float = 1.0
     """Of each call to be hit."""
     limit: int | None = None
     """Calls to be hit in all; None: as long as the rule holds."""
     seconds: float = 0.0
     """Of `DELAY`."""
+    then: Callable[[], None] = lambda: None
+    """Called in the proxy's thread when a call is hit: once it happened where it happens at once, else before all."""
 
-    def matches(self, call: "Call") -> bool:
+    def matches(self, call: "Call", body: bytes) -> bool:
         """Whether the call is meant."""
-        return self.service in {"", call.service} and (not self.operations or call.operation in self.operations)
+        fits = self.service in {"", call.service} and (not self.operations or call.operation in self.operations)
+        return fits and self.says in body
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,14 @@ class _Active:
     injected: Counter[Call] = field(default_factory=Counter)
 
 
-def recognise(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
+_MULTIPART = {
+    ("POST", "uploads"): "CreateMultipartUpload",
+    ("PUT", "partNumber"): "UploadPart",
+    ("POST", "uploadId"): "CompleteMultipartUpload",
+}
+
+
+def recognise(method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Call:
     """A request → what it calls; `?` for what was not signed."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", headers.get("Authorization", ""))
     service = scope[1] if scope else "?"
@@ -69,7 +81,10 @@ def recognise(method: str, path: str, headers: Mapping[str, str], body: bytes) -
         return Call(service, target.rpartition(".")[2])
     if action := re.search(rb"(?:^|&)Action=(\w+)", body[:4096]):
         return Call(service, action[1].decode())
-    of_object = path.strip("/").count("/") > 0
+    for (verb, parameter), operation in _MULTIPART.items():
+        if method == verb and parameter in url.query:
+            return Call(service, operation)
+    of_object = url.path.strip("/").count("/") > 0
     what = "Object" if of_object else "Bucket"
     return Call(service, {"PUT": "Put", "GET": "Get", "HEAD": "Head", "DELETE": "Delete"}.get(method, method) + what)
 
@@ -128,33 +143,40 @@ class FaultProxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        call = recognise(request.method, request.path, request.headers, body)
+        try:
+            body = await request.read()
+        except ConnectionResetError:  # it died in the middle of its request
+            return web.Response()
+        call = recognise(request.method, request.url, request.headers, body)
         self.calls[call] += 1
-        active = self._hit(call)
+        active = self._hit(call, body)
         if active is None:
             return await self._forward(request, call, body)
         active.injected[call] += 1
         action = active.rule.action
+        if action not in AT_ONCE:
+            active.rule.then()
         if action in REFUSED:
             return refusal(action, call.service, broken=self._random.choice((500, 503)))
-        if action is Action.HANG:
-            assert self._stopping is not None
-            await self._stopping.wait()  # who waits for this answer must give up by itself
         if action is Action.DELAY:
             await asyncio.sleep(active.rule.seconds)
         answer = None if action in UNDONE else await self._forward(request, call, body)
-        if answer is None or action is Action.DROP_AFTER:
+        if action in AT_ONCE:
+            active.rule.then()
+        if action in SILENT:
+            assert self._stopping is not None
+            await self._stopping.wait()  # who waits for this answer must give up by itself
+        if answer is None or action in {Action.DROP_AFTER, Action.MUTE}:
             return _closed(request)
         if action is Action.CORRUPT and isinstance(answer.body, bytes):
             answer.body = answer.body[: len(answer.body) // 2]
         return answer
 
-    def _hit(self, call: Call) -> _Active | None:
+    def _hit(self, call: Call, body: bytes) -> _Active | None:
         for active in self._active:
             rule = active.rule
             used_up = rule.limit is not None and active.injected.total() >= rule.limit
-            if rule.matches(call) and not used_up and self._random.random() < rule.chance:
+            if rule.matches(call, body) and not used_up and self._random.random() < rule.chance:
                 return active
         return None
 

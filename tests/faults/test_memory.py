@@ -29,7 +29,7 @@ def test_the_transformer_holds_no_more_than_it_may_while_its_sink_is_stalled_and
     settings = {"KINESIS_STREAM_NAME": stream, "HEADRACE_BATCH_AGE": "10s"}
     transformer = pipeline.service("transformer", **settings)
     try:
-        with proxy.rules(Rule(action=Action.DROP_BEFORE, service="s3", operations=frozenset({"PutObject"}))):
+        with proxy.rules(Rule(action=Action.DROP_BEFORE, service="s3", operations=frozenset({"UploadPart"}))):
             transformer.start()
             idle = transformer.resident_bytes()
             buffered = lambda: transformer.metric("headrace_buffer_bytes")  # noqa: E731

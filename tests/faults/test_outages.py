@@ -8,9 +8,10 @@ import pytest
 
 from tests.faults.actions import Action
 from tests.faults.conftest import Outcome
-from tests.faults.pipeline import Pipeline, Service, wait_until
+from tests.faults.pipeline import Pipeline, wait_until
 from tests.faults.proxy import FaultProxy, Rule
 from tests.faults.scenario import Load, to_stream
+from tests.faults.service import Service
 
 OUTAGE_SECONDS = 5.0
 RECOVERY_SECONDS = OUTAGE_SECONDS + 15.0

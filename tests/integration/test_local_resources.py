@@ -9,7 +9,11 @@ import pytest
 
 from deploy.local.resources import ensure_resources
 from headrace.aws.session import AwsSession
+from headrace.lake.layout import HourPartition, event_object, manifest_object
+from headrace.lake.ports import Completion
+from headrace.lake.s3 import S3Store
 from headrace.settings import Settings, load
+from services.partitioner.notifications import Notice, partitions_of_message
 
 
 @pytest.fixture
@@ -45,18 +49,38 @@ async def test_everything_is_active_and_a_second_time_changes_nothing(settings: 
         assert (await s3.head_object(Bucket=settings.bucket, Key="kept"))["ContentLength"] == 1
 
 
-async def test_new_objects_of_the_table_are_announced_and_no_others(settings: Settings) -> None:
+async def test_new_objects_of_the_table_are_announced_and_nothing_else(settings: Settings) -> None:
+    hour = HourPartition("2026", "04", "09", "00")
+    async with AwsSession(settings.region) as aws:
+        await ensure_resources(aws, settings)
+        store = S3Store(await aws.client("s3"), settings.bucket)
+        await store.put(manifest_object("4f1c", "shard", 0, 1), b"{}")
+        await store.put("failed_records/x.jsonl.gz", b"x")
+        staged = await store.stage(event_object(hour, "4f1c", "shard", 0, 0), b"x")
+        await store.put(event_object(hour, "4f1c", "shard", 1, 0), b"x")
+        assert await store.complete(staged) is Completion.DONE
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(10):
+            while len(found) < 2:
+                found += [body for body in await messages(aws, settings) if "Records" in body]
+        records = [record for body in found for record in body["Records"]]
+        assert sorted(record["eventName"].removeprefix("s3:") for record in records) == [
+            "ObjectCreated:CompleteMultipartUpload",
+            "ObjectCreated:Put",
+        ]
+        notices = [partitions_of_message(msgspec.json.encode(body).decode()) for body in found]
+        assert notices == [Notice(partitions=(hour,))] * 2
+
+
+async def test_uploads_that_nobody_completes_are_removed_later_than_a_stream_keeps_its_records(
+    settings: Settings,
+) -> None:
     async with AwsSession(settings.region) as aws:
         await ensure_resources(aws, settings)
         s3 = await aws.client("s3")
-        for key in ("failed_records/x.jsonl.gz", "events/year=2026/x.parquet"):
-            await s3.put_object(Bucket=settings.bucket, Key=key, Body=b"x")
-        keys: list[str] = []
-        async with asyncio.timeout(10):
-            while not keys:
-                found = await messages(aws, settings)
-                keys += [record["s3"]["object"]["key"] for body in found for record in body.get("Records", ())]
-    assert [key.replace("%3D", "=") for key in keys] == ["events/year=2026/x.parquet"]
+        [rule] = (await s3.get_bucket_lifecycle_configuration(Bucket=settings.bucket))["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] > 7
 
 
 async def test_what_is_received_in_vain_moves_to_a_queue_of_its_own_also_when_the_queue_is_an_old_one(

@@ -16,7 +16,7 @@ from headrace.clock import SystemClock
 from headrace.counters.dynamodb import DynamoCounterWriter
 from headrace.counters.ports import CountKey, Counts, Entity
 from headrace.leases.dynamodb import DynamoLeaseStore
-from headrace.leases.model import Lease, Ledger, lease_key
+from headrace.leases.model import Intent, Lease, Ledger, lease_key
 from headrace.settings import Settings
 from headrace.stream.connect import open_reader
 from headrace.stream.ports import TrimHorizon
@@ -51,9 +51,10 @@ async def test_a_deployed_api_counts_collects_and_ends_cleanly(
         row = Lease(key=lease_key(await stream.info(), shard.shard_id))
         await leases.create([row])
         held = await leases.take(row, "worker")
+        held = await leases.declare(held, Intent(batch_no=held.batch_no, manifest="m", sha256="0"))
         await leases.commit(held, checkpoint="1", ledger=Ledger(), complete_through=now, caught_up_at=None)
         deltas = {CountKey(Entity.PRODUCT, "p1", int(now // 60)): Counts(views=5)}
-        await DynamoCounterWriter(dynamodb, settings.counters_table).apply("o1", 1, deltas, now=now)
+        await DynamoCounterWriter(dynamodb, settings.counters_table).apply("o1", 1, deltas, now=now, ledger={})
 
         async with http.get("/v1/products/p1/stats") as response:
             body = await response.json()

@@ -1,5 +1,6 @@
 """A service from start to end, as its operator sees it: signals, exit status, what it says."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import ManualClock
+from headrace import runtime
+from headrace.clock import ManualClock, SystemClock
 from headrace.concurrency import for_each
-from headrace.errors import UnavailableError
-from headrace.runtime import Shutdown
+from headrace.errors import AccessError, ConfigError, NotFoundError, UnavailableError
+from headrace.runtime import Context, Shutdown
+from headrace.settings import Settings
+from headrace.telemetry.health import Health
+from headrace.telemetry.metrics import Metrics
 
 PATIENCE = 20
 
@@ -22,6 +27,7 @@ from headrace.errors import ConfigError, NotFoundError
 from headrace.runtime import Context, run_service
 
 async def main(context: Context) -> None:
+    context.health.started()
     print("running", flush=True)
     {body}
 
@@ -122,3 +128,80 @@ async def test_for_each_keeps_to_its_limit_and_raises_the_first_error_as_it_is()
     with pytest.raises(UnavailableError, match="seven"):
         await for_each(range(6, 20), work, limit=1)
     assert max(done) == 6
+
+
+class Start:
+    """A service whose start ends as told, one end after the other; then it works until it is stopped."""
+
+    def __init__(self, *ends: Exception) -> None:
+        self.ends = list(ends)
+        self.problems: list[dict[str, str]] = []
+        self.works = asyncio.Event()
+
+    async def __call__(self, context: Context) -> None:
+        self.problems.append(dict(await context.health.problems()))
+        if self.ends:
+            raise self.ends.pop(0)
+        context.health.started()
+        self.works.set()
+        await context.shutdown.wait()
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> Context:
+    monkeypatch.setattr(runtime, "START_AGAIN_SECONDS", 0.0)
+    shutdown = Shutdown(5.0)
+    return Context(settings=Settings(), metrics=Metrics(), health=Health(), shutdown=shutdown, clock=SystemClock())
+
+
+async def test_a_start_is_repeated_while_what_it_needs_is_down_or_lets_nobody_in(context: Context) -> None:
+    service = Start(UnavailableError("down"), AccessError("denied"))
+    running = asyncio.create_task(runtime.attend(service, context))
+    async with asyncio.timeout(PATIENCE):
+        await service.works.wait()
+        assert service.problems == [
+            {"start": "not finished"}, {"start": "UnavailableError"}, {"start": "AccessError"},
+        ]  # fmt: skip
+        assert await context.health.problems() == {}
+        context.shutdown.request()
+        await running
+
+
+@pytest.mark.parametrize("error", [ConfigError(["HEADRACE_X: is wrong"]), NotFoundError("no stream of that name")])
+async def test_a_start_that_cannot_succeed_ends_the_service(context: Context, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await runtime.attend(Start(error), context)
+
+
+async def test_what_has_started_is_not_begun_anew(context: Context) -> None:
+    calls = []
+
+    async def main(context: Context) -> None:
+        context.health.started()
+        calls.append(1)
+        raise UnavailableError("down")
+
+    with pytest.raises(UnavailableError):
+        await runtime.attend(main, context)
+    assert calls == [1]
+
+
+async def test_a_stop_does_not_wait_for_a_start_that_hangs_or_is_to_be_repeated(context: Context) -> None:
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    async def hanging(_context: Context) -> None:
+        try:
+            entered.set()
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    running = asyncio.create_task(runtime.attend(hanging, context))
+    async with asyncio.timeout(PATIENCE):
+        await entered.wait()
+        context.shutdown.request()
+        await running
+    assert left.is_set()
+    service = Start()
+    await runtime.attend(service, context)
+    assert not service.problems  # asked to stop, it is not even begun

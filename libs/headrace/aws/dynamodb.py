@@ -125,3 +125,26 @@ async def scan_prefix(client: Any, table: str, key: str, prefix: str) -> AsyncIt
         if not (last := page.get("LastEvaluatedKey")):
             return
         arguments["ExclusiveStartKey"] = last
+
+
+async def query_between(
+    client: Any, table: str, keys: tuple[str, str, str], *, consistent: bool = False
+) -> list[dict[str, Any]]:
+    """Items of a table keyed by `pk` and `sk`, as Python values: partition, first and last sort key, both included.
+
+    In order of `sk`, to the last page. Raises what `aws_errors` raises.
+    """
+    partition, first, last = keys
+    arguments: dict[str, Any] = {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+        "ExpressionAttributeValues": to_item({":pk": partition, ":first": first, ":last": last}),
+        "ConsistentRead": consistent,
+    }
+    items: list[dict[str, Any]] = []
+    while True:
+        page = await request(client.query, **arguments)
+        items += map(from_item, page["Items"])
+        if not (after := page.get("LastEvaluatedKey")):
+            return items
+        arguments["ExclusiveStartKey"] = after

@@ -40,9 +40,9 @@ _ACCESS = frozenset({
     "SignatureDoesNotMatch", "UnrecognizedClientException", "403",
 })  # fmt: skip
 _RETRYABLE = frozenset({
-    "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError", "OperationAborted",
-    "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "TransactionConflictException",
-    "TransactionInProgressException",
+    "BadDigest", "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError",
+    "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
+    "TransactionConflictException", "TransactionInProgressException",
 })  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 import stamina
@@ -14,6 +15,13 @@ ATTEMPTS = 6
 TIMEOUT_SECONDS = 30.0
 INITIAL_SECONDS = 0.1
 MAX_SECONDS = 5.0
+
+_repeating: ContextVar[bool] = ContextVar("repeating", default=False)
+
+
+def is_repeat() -> bool:
+    """Whether what runs now was tried before by `retry`, in vain: the AWS session counts such calls."""
+    return _repeating.get()
 
 
 def full_jitter(attempt: int, roll: float) -> float:
@@ -32,5 +40,9 @@ async def retry(call: Callable[[], Awaitable[T]], *, attempts: int = ATTEMPTS, w
 
     async for attempt in stamina.retry_context(on=wait, attempts=attempts, timeout=within):
         with attempt:
-            return await call()
+            before = _repeating.set(repeats > 0)
+            try:
+                return await call()
+            finally:
+                _repeating.reset(before)
     raise AssertionError("stamina either returns or raises")

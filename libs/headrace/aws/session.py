@@ -7,8 +7,11 @@ from typing import Any, Self
 import msgspec
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, CredentialRetrievalError
+from botocore.loaders import create_loader
 
+from headrace.aws.retry import is_repeat
+from headrace.errors import UnavailableError
 from headrace.telemetry.metrics import Metrics
 
 CONNECT_SECONDS = 5
@@ -24,6 +27,10 @@ transaction of 100 items. Our items come typed from `headrace.aws.dynamodb`, and
 code of its own. Elsewhere a missing parameter can make another request of the same address, so the check stays."""
 
 
+_models = create_loader()
+"""Shared by all sessions of the process: reading and preparing the models of a service takes 50 ms."""
+
+
 class GarbledAnswerError(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
     """A success whose JSON is cut off or broken. botocore itself would hand it on as an answer without fields."""
 
@@ -35,12 +42,14 @@ class AwsSession:
 
     `async with AwsSession(region) as aws: s3 = await aws.client("s3")`
 
-    Clients do not retry by themselves: `headrace.aws.retry` is the only policy. Given `metrics`, each call is counted.
+    Clients do not retry by themselves: `headrace.aws.retry` is the only policy. Given `metrics`, each call is counted,
+    and each repeat.
     """
 
     def __init__(self, region: str, *, metrics: Metrics | None = None, max_connections: int = 64) -> None:
         self._metrics = metrics
         self._session = AioSession()
+        self._session.register_component("data_loader", _models)
         self._region = region
         self._config = AioConfig(
             connect_timeout=CONNECT_SECONDS,
@@ -58,7 +67,10 @@ class AwsSession:
         await self._stack.aclose()
 
     async def client(self, service: str) -> Any:
-        """The client of `service`, made on first use and closed with the session."""
+        """The client of `service`, made on first use and closed with the session.
+
+        Raises `UnavailableError` when whoever hands out the credentials does not answer.
+        """
         if service not in self._clients:
             own = AioConfig(
                 read_timeout=READ_SECONDS.get(service, OTHER_READ_SECONDS),
@@ -66,7 +78,10 @@ class AwsSession:
             )
             config = self._config.merge(own)
             made = self._session.create_client(service, region_name=self._region, config=config)
-            client = self._clients[service] = await self._stack.enter_async_context(made)
+            try:
+                client = self._clients[service] = await self._stack.enter_async_context(made)
+            except CredentialRetrievalError as error:
+                raise UnavailableError(str(error)) from error
             client.meta.events.register("before-parse", _refuse_garbled)
             if self._metrics is not None:
                 _count_calls(client.meta.events, service, self._metrics)
@@ -78,7 +93,7 @@ class AwsSession:
 
 
 def _count_calls(events: Any, service: str, metrics: Metrics) -> None:
-    """One of `aws_requests_total` for each call: `ok`, the error's code, or `no_answer`."""
+    """One of `aws_requests_total` for each call: `ok`, the error's code, or `no_answer`; and its repeats."""
 
     def answered(http_response: Any, parsed: dict[str, Any], model: Any, **_more: object) -> None:
         fault = parsed.get("Error", {}).get("Code") or str(http_response.status_code)
@@ -88,6 +103,12 @@ def _count_calls(events: Any, service: str, metrics: Metrics) -> None:
     def not_answered(event_name: str, **_more: object) -> None:
         metrics.aws_requests.labels(service, event_name.rpartition(".")[2], "no_answer").inc()
 
+    def sending(request: Any, operation_name: str, **_more: object) -> None:
+        # Our policy's repeat, or one of botocore's own (S3: the bucket is in another region).
+        if is_repeat() or request.context["retries"]["attempt"] > 1:
+            metrics.aws_retries.labels(service, operation_name).inc()
+
+    events.register("request-created", sending)
     events.register("after-call", answered)
     events.register("after-call-error", not_answered)
 

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from headrace.aws.dynamodb import from_item, request, to_item
+from headrace.aws.dynamodb import from_item, query_between, request, to_item
 from headrace.aws.faults import aws_errors, classify
 from headrace.aws.retry import retry
 from headrace.concurrency import for_each
@@ -38,6 +38,7 @@ from headrace.counters.layout import (
     top_key,
     top_partition,
 )
+from headrace.counters.ledger import plan_ledger
 from headrace.counters.ports import Counts, Deltas, Entity, Metric, TopList, Window
 from headrace.errors import ConflictError, UnavailableError
 
@@ -47,9 +48,8 @@ CONCURRENCY = 4
 
 TTL_ATTRIBUTE = "ttl"
 
-_HOUSEKEEPING = frozenset({"pk", "sk", "last", TTL_ATTRIBUTE})
-_NAMES = {"#last": "last", "#ttl": TTL_ATTRIBUTE}
-"""Both are reserved words."""
+HOUSEKEEPING = frozenset({"pk", "sk", "last", TTL_ATTRIBUTE})
+"""Attributes of an item that are no numbers to add up."""
 
 _ALREADY_APPLIED = "ConditionalCheckFailed"
 _NO_FAULT = "None"
@@ -87,14 +87,17 @@ class DynamoCounterWriter:
         self._table = table
         self._lists: dict[tuple[str, Bucket], _Kept] = {}
 
-    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float) -> None:
+    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float, ledger: Mapping[str, int]) -> None:
         """Add a batch's deltas once. After a `RetryableError` some of it may be there: call again with the same."""
-        await for_each(self._writes(origin, batch_no, deltas, now), lambda write: write(), limit=CONCURRENCY)
+        writes = self._writes(origin, batch_no, deltas, ledger, now)
+        await for_each(writes, lambda write: write(), limit=CONCURRENCY)
         for stale in [key for key in self._lists if not is_kept(key[1], now)]:
             del self._lists[stale]
 
-    def _writes(self, origin: str, batch_no: int, deltas: Deltas, now: float) -> Iterator[_Write]:
-        additions = iter(plan(origin, deltas, now).items())
+    def _writes(
+        self, origin: str, batch_no: int, deltas: Deltas, ledger: Mapping[str, int], now: float
+    ) -> Iterator[_Write]:
+        additions = chain(plan_ledger(origin, ledger, now).items(), plan(origin, deltas, now).items())
         while chunk := list(islice(additions, TRANSACTION_ITEMS)):
             yield partial(self._add, chunk, batch_no)
         for bucket, products in top.by_bucket(deltas, now).items():
@@ -115,20 +118,23 @@ class DynamoCounterWriter:
         return ()
 
     def _update(self, key: ItemKey, addition: Addition, batch_no: int) -> dict[str, Any]:
-        values: dict[str, Any] = {":b": batch_no}
-        sets = "#last = :b"
+        names = {"#last": "last"}
+        values: dict[str, Any] = {":last": batch_no}
+        sets = "#last = :last"
         if addition.expires is not None:
-            values[":t"] = addition.expires
-            sets += ", #ttl = :t"
+            names["#ttl"] = TTL_ATTRIBUTE
+            values[":ttl"] = addition.expires
+            sets += ", #ttl = :ttl"
+        names |= {f"#{name}": name for name in addition.numbers}
         values |= {f":{name}": value for name, value in addition.numbers.items()}
-        adds = ", ".join(f"{name} :{name}" for name in addition.numbers)
+        adds = ", ".join(f"#{name} :{name}" for name in addition.numbers)
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": to_item(key._asdict()),
                 "UpdateExpression": f"SET {sets} ADD {adds}",
-                "ConditionExpression": "attribute_not_exists(#last) OR #last < :b",
-                "ExpressionAttributeNames": _NAMES if addition.expires is not None else {"#last": "last"},
+                "ConditionExpression": "attribute_not_exists(#last) OR #last < :last",
+                "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": to_item(values),
             }
         }
@@ -185,10 +191,7 @@ class DynamoCounterReader:
         covered = range_of(window, now)
         items = await self._query(entity_partitions(entity, entity_id), item_range(covered))
         return fold(
-            (
-                (item["sk"], {name: value for name, value in item.items() if name not in _HOUSEKEEPING})
-                for item in items
-            ),
+            ((item["sk"], {name: value for name, value in item.items() if name not in HOUSEKEEPING}) for item in items),
             covered,
         )
 
@@ -205,18 +208,7 @@ class DynamoCounterReader:
 
     async def _query_one(self, partition: str, covered: Range) -> list[dict[str, Any]]:
         first, last = sort_range(covered)
-        arguments: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
-            "ExpressionAttributeValues": to_item({":pk": partition, ":first": first, ":last": last}),
-        }
-        items: list[dict[str, Any]] = []
-        while True:
-            reply = await request(self._client.query, **arguments)
-            items += map(from_item, reply["Items"])
-            if "LastEvaluatedKey" not in reply:
-                return items
-            arguments["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+        return await query_between(self._client, self._table, (partition, first, last))
 
 
 def _not_applied(updates: Sequence[Mapping[str, Any]], error: ConflictError) -> list[Mapping[str, Any]]:

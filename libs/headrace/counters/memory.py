@@ -15,7 +15,8 @@ from headrace.counters.layout import (
     sort_range,
     top_key,
 )
-from headrace.counters.ports import Counts, Deltas, Entity, Metric, TopList, Window
+from headrace.counters.ledger import hour_of_sort_key, hour_sort_key, ledger_partition, plan_ledger
+from headrace.counters.ports import Counts, Deltas, Entity, HourLedger, Metric, TopList, Window
 
 
 @dataclass(slots=True)
@@ -31,15 +32,16 @@ class _List:
 
 
 class MemoryCounters:
-    """Both sides of the counters over two dictionaries."""
+    """All sides of the counters over two dictionaries."""
 
     def __init__(self) -> None:
         self._items: dict[ItemKey, _Item] = {}
         self._lists: dict[ItemKey, _List] = {}
 
-    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float) -> None:
+    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float, ledger: Mapping[str, int]) -> None:
         """Add a batch's deltas once."""
-        for key, addition in plan(origin, deltas, now).items():
+        additions = plan_ledger(origin, ledger, now) | plan(origin, deltas, now)
+        for key, addition in additions.items():
             item = self._items.setdefault(key, _Item(-1, {}))
             if item.last < batch_no:
                 item.last = batch_no
@@ -69,6 +71,17 @@ class MemoryCounters:
         first, last = sort_range(range_of(window, now))
         lists = [kept.best for key, kept in self._lists.items() if first <= key.sk <= last]
         return top.merge(lists, metric, limit=limit, currency=currency)
+
+    async def hours(self, origin: str, first: int, last: int) -> Mapping[int, HourLedger]:
+        """See `LedgerReader`."""
+        partition = ledger_partition(origin)
+        return {
+            hour_of_sort_key(key.sk): HourLedger(
+                last=item.last, numbers={name: int(value) for name, value in item.numbers.items()}
+            )
+            for key, item in sorted(self._items.items())
+            if key.pk == partition and hour_sort_key(first) <= key.sk <= hour_sort_key(last)
+        }
 
 
 def _add(numbers: dict[str, int | Decimal], addition: Mapping[str, int | Decimal]) -> None:

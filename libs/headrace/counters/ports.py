@@ -1,10 +1,12 @@
 """What Headrace counts, and what it asks of the place where counts live."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 
 class Entity(StrEnum):
@@ -37,15 +39,18 @@ class Metric(StrEnum):
     REVENUE = "revenue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Counts of one entity over some time. Revenue is kept apart by currency, in units with four decimals."""
+class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """Counts of one entity over some time. Revenue is kept apart by currency, in units with four decimals.
+
+    A batch can make as many of them as it has rows, so they are made cheaply. A manifest holds them as arrays: new
+    fields go to the end.
+    """
 
     views: int = 0
     add_to_carts: int = 0
     purchases: int = 0
     quantity: int = 0
-    revenue: Mapping[str, Decimal] = field(default_factory=dict)
+    revenue: Mapping[str, Decimal] = {}
 
     def plus(self, other: "Counts") -> "Counts":
         """The sum, field by field and currency by currency."""
@@ -95,8 +100,10 @@ class TopList:
 class CounterWriter(Protocol):
     """The consumer's side. One writer per origin at a time, held by its lease."""
 
-    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float) -> None:
+    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float, ledger: Mapping[str, int]) -> None:
         """Add a batch's deltas once, however often it is called with the same `batch_no`.
+
+        `ledger` is what became of the batch's records, by name; it is kept per hour of `now` (seconds since 1970 UTC).
 
         `origin` is lineage and shard: items of two origins never meet. Batch numbers of one origin only grow. What is
         past the retention of a window at `now` is left out of that window.
@@ -115,4 +122,24 @@ class CounterReader(Protocol):
         self, metric: Metric, window: Window, *, limit: int, now: float, currency: str | None = None
     ) -> TopList:
         """The products with the most. For revenue: in `currency`, else in the one with the most purchases."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourLedger:
+    """What became of an origin's records in the batches of one hour."""
+
+    last: int
+    """The last batch it has: the numbers are the sums of this hour's batches up to it, and of no other."""
+    numbers: Mapping[str, int]
+
+
+class LedgerReader(Protocol):
+    """The auditor's side."""
+
+    async def hours(self, origin: str, first: int, last: int) -> Mapping[int, HourLedger]:
+        """The hours from `first` to `last` (hours since 1970 UTC, both included) that have any batch.
+
+        Read consistently: what a writer was told is there is there.
+        """
         ...

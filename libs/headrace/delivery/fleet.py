@@ -9,7 +9,7 @@ from headrace.leases.keeper import CaughtUp, LeaseKeeper, Round
 from headrace.leases.model import Lease, LeaseKey
 from headrace.runtime import Shutdown
 from headrace.telemetry.health import Health
-from headrace.telemetry.log import get_logger
+from headrace.telemetry.log import bind_task, get_logger
 from headrace.telemetry.metrics import Metrics
 
 
@@ -54,7 +54,7 @@ class Fleet:
             raise group_error.exceptions[0] from None
 
     async def check(self) -> None:
-        """Raise the `AccessError` for which a shard stands still, if there is one."""
+        """Raise the `AccessError` or `HaltedError` for which a shard stands still, if there is one."""
         for worker in self._workers.values():
             if worker.refusal is not None:
                 raise worker.refusal
@@ -74,7 +74,8 @@ class Fleet:
             self._tasks[lease.key] = group.create_task(self._work(lease, worker, shutdown))
 
     async def _work(self, lease: Lease, worker: ShardWorker, shutdown: Shutdown) -> None:
-        log = get_logger().bind(shard=lease.shard_id, epoch=lease.epoch)
+        bind_task(shard=lease.shard_id, epoch=lease.epoch)
+        log = get_logger()
         try:
             await worker.run(shutdown)
         except LeaseLostError as error:

@@ -7,6 +7,7 @@ makes the same keys and, but for the time at which a dead letter was seen, the s
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,12 +15,13 @@ import pyarrow.compute as pc
 from headrace.counters.deltas import deltas_of
 from headrace.counters.ports import Deltas
 from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.window import DedupWindow, hashes_of
 from headrace.events.parse import Reason, Rejection
-from headrace.events.transform import MICROS_PER_HOUR, Origin, Transformed, Transformer
+from headrace.events.transform import MICROS_PER_HOUR, Origin, Transformed
 from headrace.lake import parquet
 from headrace.lake.layout import Quarantine, event_object, quarantine_object
 from headrace.leases.model import Lease, Ledger
-from headrace.quarantine import envelope, to_jsonl_gz
+from headrace.quarantine import Envelope, envelope, to_jsonl_gz
 from headrace.stream.ports import Record
 
 STAGE = "transformer"
@@ -32,6 +34,7 @@ class PlannedObject:
     key: str
     body: bytes = field(repr=False)
     rows: int
+    """Rows of Parquet, or lines of a dead-letter object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +52,54 @@ class BatchPlan:
     """Dead letters by reason."""
     dead_letter_key: str
     """The object that holds them; empty without any."""
-    event_ids: Sequence[str]
-    """To be remembered once the batch is committed."""
-    complete_through: float
-    """Arrival of the last record, in seconds since 1970 UTC."""
-    oldest_arrival: float
+    event_ids: pa.UInt64Array
+    """Hashes of the rows' ids, to be remembered once the batch is committed."""
+    planned_at: float
+    first_arrival: float
+    last_arrival: float
+    """Of the records; like `planned_at` in seconds since 1970 UTC."""
+
+
+class Transform(Protocol):
+    """What turns payloads into columns: a `Transformer` or something around one."""
+
+    def __call__(
+        self,
+        payloads: Sequence[bytes],
+        origin: Origin,
+        *,
+        repeats: Callable[[pa.ChunkedArray], Collection[int]] | None = None,
+    ) -> Transformed:
+        """See `headrace.events.transform.Transformer.__call__`."""
+        ...
+
+
+Letter = Callable[[Record, Lease, str, str, float], Envelope]
+"""A record, its shard, the reason, the detail and the moment of the plan → the dead letter."""
+
+
+def letter_of_stream(record: Record, lease: Lease, reason: str, detail: str, now: float) -> Envelope:
+    """The dead letter of a record that came from the stream."""
+    return envelope(
+        record.data,
+        reason=reason,
+        detail=detail,
+        stage=STAGE,
+        position=f"{lease.shard_id}:{record.sequence_number}",
+        seen_at=now,
+    )
 
 
 class Planner:
     """Plans the batches of one shard."""
 
-    def __init__(self, transformer: Transformer, policy: BatchPolicy, *, lineage: str) -> None:
+    def __init__(
+        self, transformer: Transform, policy: BatchPolicy, *, lineage: str, letter: Letter = letter_of_stream
+    ) -> None:
         self._transformer = transformer
         self._policy = policy
         self._lineage = lineage
+        self._letter = letter
 
     def plan(
         self,
@@ -70,16 +107,21 @@ class Planner:
         lease: Lease,
         *,
         now: float,
-        repeats: Callable[[Sequence[str]], Collection[int]],
+        window: DedupWindow,
     ) -> BatchPlan:
         """Plan the longest front of `records` (not empty) that touches few enough partitions.
 
         `now` is seconds since 1970 UTC, the same for the whole batch. CPU only: run it off the event loop.
         """
-        transformed = self._transform(records, lease, now, repeats)
+        first_arrival = min(record.approximate_arrival_timestamp for record in records)
+
+        def repeats(ids: pa.ChunkedArray) -> Collection[int]:
+            return window.repeats(ids, first_arrival)
+
+        transformed = self._transform(records, lease, repeats)
         if len(transformed.partitions) > self._policy.partitions:
             records = records[: _rows_within(transformed.rows, self._policy.partitions)]
-            transformed = self._transform(records, lease, now, repeats)
+            transformed = self._transform(records, lease, repeats)
         dead_letters = self._dead_letters(records, transformed.rejected, lease, now)
         objects = [*self._event_objects(transformed, lease), *dead_letters]
         ledger = Ledger(
@@ -98,23 +140,23 @@ class Planner:
             ledger=ledger,
             reasons=Counter(str(rejection.reason) for rejection in transformed.rejected),
             dead_letter_key=dead_letters[0].key if dead_letters else "",
-            event_ids=transformed.rows["event_id"].to_pylist(),
-            complete_through=records[-1].approximate_arrival_timestamp,
-            oldest_arrival=min(record.approximate_arrival_timestamp for record in records),
+            event_ids=hashes_of(transformed.rows["event_id"]),
+            planned_at=now,
+            first_arrival=first_arrival,
+            last_arrival=records[-1].approximate_arrival_timestamp,
         )
 
     def _transform(
         self,
         records: Sequence[Record],
         lease: Lease,
-        now: float,
-        repeats: Callable[[Sequence[str]], Collection[int]],
+        repeats: Callable[[pa.ChunkedArray], Collection[int]],
     ) -> Transformed:
         origin = Origin(
             arrived=lambda at: records[at].approximate_arrival_timestamp,
             default_id=lambda at: f"{self._lineage}-{lease.shard_id}-{records[at].sequence_number}",
         )
-        return self._transformer([record.data for record in records], origin, now=now, repeats=repeats)
+        return self._transformer([record.data for record in records], origin, repeats=repeats)
 
     def _event_objects(self, transformed: Transformed, lease: Lease) -> list[PlannedObject]:
         return [
@@ -148,21 +190,11 @@ class Planner:
     ) -> list[PlannedObject]:
         if not found:
             return []
-        letters = [
-            envelope(
-                records[index].data,
-                reason=reason,
-                detail=detail,
-                stage=STAGE,
-                position=f"{lease.shard_id}:{records[index].sequence_number}",
-                seen_at=now,
-            )
-            for index, reason, detail in found
-        ]
+        letters = [self._letter(records[index], lease, reason, detail, now) for index, reason, detail in found]
         # By the day of the first record's arrival, not of `now`: the same batch has the same key tomorrow.
         day = records[0].approximate_arrival_timestamp
         name = f"{self._lineage}-{lease.shard_id}-{lease.batch_no:010}"
-        return [PlannedObject(key=quarantine_object(prefix, day, name), body=to_jsonl_gz(letters), rows=0)]
+        return [PlannedObject(key=quarantine_object(prefix, day, name), body=to_jsonl_gz(letters), rows=len(letters))]
 
 
 def _rows_within(rows: pa.Table, partitions: int) -> int:

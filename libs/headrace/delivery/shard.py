@@ -1,45 +1,59 @@
-"""One shard: read, gather, plan, deliver, again; until told to stop, the shard ends or its lease is lost.
+"""One shard: settle, then read, gather, plan, deliver, again; until told to stop, the shard ends or its lease is lost.
 
-READING ──due, memory full, ended or stop──▶ FLUSHING ──committed──▶ READING
-   │                                            │                      │ ended and all committed
-   │ stop and nothing gathered                  │ lease lost           ▼
-   └──────────▶ (return)                        └──▶ LeaseLostError   SHARD_END committed, (return)
+SETTLING ──pending intent finished──▶ READING ──due, memory full, ended or stop──▶ FLUSHING ──committed──▶ READING
+                                         │                                            │                     │ ended
+                                         │ stop and nothing gathered                  │ lease lost          ▼
+                                         └──────────▶ (return)                        └──▶ LeaseLostError  SHARD_END
 
-An outage or a refusal does not change the state: the shard stands still at its place and tries again.
+An outage or a refusal does not change the state: the shard stands still at its place and tries again. What cannot go on
+without harm (`HaltedError`) stands still until the process ends; the other shards do not notice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from headrace.alerts import Report, unheard
 from headrace.clock import Clock
 from headrace.delivery.batch import Batch, BatchPolicy
 from headrace.delivery.budget import BufferBudget
 from headrace.delivery.deliver import Delivery
+from headrace.delivery.gap import tell_gap
+from headrace.delivery.patience import Patience
 from headrace.delivery.plan import BatchPlan, Planner
+from headrace.delivery.recover import Recovery
 from headrace.delivery.window import DedupWindow
-from headrace.errors import AccessError, RetryableError
-from headrace.leases.model import LATEST, SHARD_END, TRIM_HORIZON, Lease
-from headrace.leases.ports import LeaseStore
+from headrace.errors import AccessError, HaltedError
+from headrace.leases.model import LATEST, TRIM_HORIZON, Lease
 from headrace.runtime import Shutdown
-from headrace.stream.ports import AfterSequence, Latest, Page, Position, SequenceNumber, ShardReader, TrimHorizon
+from headrace.stream.ports import (
+    AfterSequence,
+    Latest,
+    Page,
+    Position,
+    SequenceNumber,
+    ShardId,
+    ShardReader,
+    StreamInfo,
+    TrimHorizon,
+)
 from headrace.telemetry.health import Health
-from headrace.telemetry.log import get_logger
+from headrace.telemetry.log import get_logger, unit_of_work
 from headrace.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 0.5
-RETRY_MAX_SECONDS = 5.0
-"""Between two tries in an outage: also the most that is added to it when it ends."""
-BEAT_SECONDS = 10.0
-"""Between two signs of life while something outside keeps us waiting."""
+
+class InThread(Protocol):
+    """Runs a function that takes CPU beside the event loop, as `asyncio.to_thread` does."""
+
+    async def __call__(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """The result of the function."""
+        ...
 
 
 def start_position(lease: Lease) -> Position:
-    """Where reading begins for a lease as it was taken."""
+    """Where reading begins for a lease without unfinished business."""
     if lease.checkpoint == TRIM_HORIZON:
         return TrimHorizon()
     if lease.checkpoint == LATEST:
@@ -53,38 +67,43 @@ class ShardWorker:
     def __init__(
         self,
         lease: Lease,
-        reader: ShardReader,
+        open_reader: Callable[[ShardId, Position], ShardReader],
         planner: Planner,
         delivery: Delivery,
-        leases: LeaseStore,
+        recovery: Recovery,
         *,
+        info: StreamInfo,
         before_end: Callable[[], Awaitable[None]],
         policy: BatchPolicy,
-        window: DedupWindow,
         budget: BufferBudget,
         clock: Clock,
         metrics: Metrics,
         health: Health,
-        report: Report = unheard,
+        dedup_seconds: float = 0.0,
+        trip_after: int = 0,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self._lease = lease
-        self._reader = reader
+        self._open_reader = open_reader
         self._planner = planner
         self._delivery = delivery
-        self._leases = leases
+        self._recovery = recovery
+        self._info = info
         self._before_end = before_end
         self._batch = Batch(policy)
-        self._window = window
         self._budget = budget
         self._clock = clock
         self._metrics = metrics
-        self._health = health
-        self._report = report
+        self._dedup_seconds = dedup_seconds
+        self._window = DedupWindow(dedup_seconds)
+        self._trip_after = trip_after
+        self._poison = 0
+        """Dead letters since the last row."""
+        self._in_thread = in_thread
+        self._patience = Patience(clock, health)
         self._tip_at: float | None = None
         """When the last page was asked for, if it reached the tip."""
         self._caught_up_at: float | None = None
-        self._refusal: AccessError | None = None
-        self._log = get_logger().bind(shard=lease.shard_id, epoch=lease.epoch)
 
     @property
     def caught_up_at(self) -> float | None:
@@ -92,46 +111,71 @@ class ShardWorker:
         return self._caught_up_at
 
     @property
-    def refusal(self) -> AccessError | None:
-        """Why this shard stands still: somebody does not let us in. None while it moves."""
-        return self._refusal
+    def refusal(self) -> AccessError | HaltedError | None:
+        """Why this shard stands still: somebody does not let us in, or has to look. None while it moves."""
+        return self._patience.refusal
 
     async def run(self, shutdown: Shutdown) -> None:
         """Work until `shutdown` is requested or the shard ends; what is gathered by then is delivered first.
 
-        Raises `LeaseLostError` when another worker took over, and `StopError` when going on would do harm.
+        Raises `LeaseLostError` when another worker took over, and `StopError` when going on would do harm to all.
         """
         stopped = asyncio.create_task(shutdown.wait())
         try:
-            while not shutdown.requested:
-                if self._budget.full:
-                    await self._make_room(shutdown, stopped)
-                    continue
-                page = await self._read(shutdown, stopped)
-                if page is None:
-                    break
-                if self._batch.due(self._clock.monotonic()) or page.ended:
-                    await self._flush(shutdown, everything=page.ended)
-                if page.ended:
-                    await self._end(shutdown)
-                    return
-            await self._flush(shutdown, everything=True)
+            reader = await self._settle(shutdown)
+            if reader is not None:
+                await self._work(reader, shutdown, stopped)
+        except HaltedError as error:
+            get_logger().error("shard.halted", batch_no=self._lease.batch_no, error=str(error))
+            with self._metrics.shards_halted.track_inprogress():
+                await self._patience.stand_still(error, stopped)
         finally:
             stopped.cancel()
+            self._delivery.let_go(self._lease.shard_id)
             self._budget.give_back(self._batch.footprint)
+
+    async def _settle(self, shutdown: Shutdown) -> ShardReader | None:
+        """What an earlier owner began is finished and known; None when nothing is left to do, or no time to do it."""
+        settled = await self._patience.insist("settle", partial(self._recovery.settle, self._lease), shutdown)
+        if settled is None or settled.ended:  # its last owner ended it while we took it
+            return None
+        self._lease = settled
+        tell_gap(settled, self._info, clock=self._clock, metrics=self._metrics)
+        window = await self._patience.insist(
+            "window", partial(self._recovery.window, settled, self._dedup_seconds), shutdown
+        )
+        if window is None:
+            return None
+        self._window = window
+        return self._open_reader(settled.shard_id, start_position(settled))
+
+    async def _work(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
+        while not shutdown.requested:
+            if self._budget.full:
+                await self._make_room(shutdown, stopped)
+                continue
+            page = await self._read(reader, shutdown, stopped)
+            if page is None:
+                break
+            if self._batch.due(self._clock.monotonic()) or page.ended:
+                await self._flush(shutdown, everything=page.ended)
+            if page.ended:
+                await self._end(shutdown)
+                return
+        await self._flush(shutdown, everything=True)
 
     async def _make_room(self, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
         """The process holds all it may: deliver our part of it, however young; else wait for the other shards."""
         if self._batch:
             await self._flush(shutdown, everything=True)
         else:
-            await self._unless(stopped, self._budget.room())
+            await self._patience.unless(stopped, self._budget.room())
 
-    async def _read(self, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> Page | None:
+    async def _read(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> Page | None:
         """The next page, gathered; None when told to stop first."""
         asked_at = self._clock.now()
         # An outage is waited out here, since the reader keeps its position.
-        page = await self._unless(stopped, self._persist("read", self._reader.read, shutdown))
+        page = await self._patience.unless(stopped, self._patience.insist("read", reader.read, shutdown))
         if page is None:
             return None
         held = self._batch.footprint
@@ -146,106 +190,61 @@ class ShardWorker:
             self._metrics.complete_through.labels(self._lease.shard_id).set(asked_at)
         return page
 
-    async def _unless(self, stopped: asyncio.Task[bool], work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `work`; None, and `work` cancelled, when told to stop first."""
-        task = asyncio.create_task(work)
-        try:
-            while not task.done() and not stopped.done():
-                self._health.beat()
-                await asyncio.wait({task, stopped}, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _persist(self, step: str, call: Callable[[], Awaitable[T]], shutdown: Shutdown) -> T | None:
-        """What `call` returns, however long it takes; None when the drain's deadline passes first.
-
-        An outage passes by itself. A refusal does not, but what is refused is not ours to skip: the shard stays where
-        it is, `refusal` says so, and goes on once it is let in.
-        """
-        wait = RETRY_SECONDS
-        while True:
-            self._health.beat()
-            try:
-                result = await call()
-            except (RetryableError, AccessError) as error:
-                self._refusal = error if isinstance(error, AccessError) else None
-                if shutdown.requested and shutdown.deadline.remaining < wait:
-                    self._log.warning("shard.abandoned", step=step, batch_no=self._lease.batch_no, error=str(error))
-                    return None
-                self._log.warning("shard.delayed", step=step, error=str(error), retry_in=wait)
-                await self._clock.sleep(wait)
-                wait = min(wait * 2, RETRY_MAX_SECONDS)
-            else:
-                self._refusal = None
-                return result
-
     async def _flush(self, shutdown: Shutdown, *, everything: bool) -> None:
         """Deliver what is due, or everything."""
         while self._batch and (everything or self._batch.due(self._clock.monotonic())):
-            records = self._batch.head()
-            now = self._clock.now()
-            async with self._budget.planning:
-                with self._metrics.batch_stage_seconds.labels("transform").time():
-                    plan = await asyncio.to_thread(
-                        self._planner.plan, records, self._lease, now=now, repeats=self._window.repeats
-                    )
-            last = plan.records == len(self._batch.records)
-            caught_up_at = self._tip_at if last and self._tip_at is not None else self._caught_up_at
-            if not await self._deliver(plan, shutdown, caught_up_at=caught_up_at):
-                return
-            held = self._batch.footprint
-            self._batch.drop(plan.records)
-            self._budget.give_back(held - self._batch.footprint)
-            self._metrics.buffer_bytes.labels(self._lease.shard_id).set(self._batch.bytes)
-            self._window.remember(plan.event_ids, self._clock.monotonic())
+            with unit_of_work(batch_no=self._lease.batch_no):
+                if not await self._deliver(shutdown):
+                    return
 
-    async def _deliver(self, plan: BatchPlan, shutdown: Shutdown, *, caught_up_at: float | None) -> bool:
-        """Deliver until it is done; False when the drain's deadline passes first (the next owner repeats the batch)."""
-        deliver = partial(self._delivery.deliver, plan, self._lease, caught_up_at=caught_up_at)
-        committed = await self._persist("deliver", deliver, shutdown)
+    async def _deliver(self, shutdown: Shutdown) -> bool:
+        """The front of what is gathered; False when the drain's deadline passes first."""
+        plan = await self._plan()
+        self._trip(plan)
+        last = plan.records == len(self._batch.records)
+        caught_up_at = self._tip_at if last and self._tip_at is not None else self._caught_up_at
+        attempt = self._delivery.attempt(plan, self._lease)
+        committed = await self._patience.insist("deliver", partial(attempt.run, caught_up_at=caught_up_at), shutdown)
         if committed is None:
-            return False
+            return False  # the next owner repeats the batch, or finishes it
         self._lease = committed
         self._caught_up_at = caught_up_at
-        self._account(plan)
+        self._metrics.complete_through.labels(self._lease.shard_id).set(caught_up_at or plan.last_arrival)
+        held = self._batch.footprint
+        self._batch.drop(plan.records)
+        self._budget.give_back(held - self._batch.footprint)
+        self._metrics.buffer_bytes.labels(self._lease.shard_id).set(self._batch.bytes)
+        self._window.remember(plan.event_ids, plan.last_arrival)
         return True
+
+    async def _plan(self) -> BatchPlan:
+        records = self._batch.head()
+        now = self._clock.now()
+        async with self._budget.planning:
+            with self._metrics.batch_stage_seconds.labels("transform").time():
+                return await self._in_thread(self._planner.plan, records, self._lease, now=now, window=self._window)
+
+    def _trip(self, plan: BatchPlan) -> None:
+        """Raise `HaltedError` before a stream of nothing but dead letters is shovelled aside."""
+        if plan.ledger.committed or not plan.ledger.dead_lettered:
+            self._poison = 0
+            return
+        self._poison += plan.ledger.dead_lettered
+        if self._trip_after and self._poison > self._trip_after:
+            reason = max(plan.reasons, key=lambda name: plan.reasons[name])
+            raise HaltedError(
+                f"{self._poison} records in a row are dead letters, most for {reason}: mend their producer, "
+                "or set HEADRACE_TRIP_AFTER=0 to let them pass"
+            )
 
     async def _end(self, shutdown: Shutdown) -> None:
         if self._batch:
             return  # abandoned: the end is not ours to commit
-        ended = await self._persist("end", self._commit_end, shutdown)
+        ended = await self._patience.insist("end", self._commit_end, shutdown)
         if ended is not None:
             self._lease = ended
-            self._log.info("shard.ended")
+            get_logger().info("shard.ended")
 
     async def _commit_end(self) -> Lease:
         await self._before_end()  # the children's rows, so that no one can miss them
-        return await self._leases.commit(
-            self._lease,
-            checkpoint=SHARD_END,
-            ledger=self._lease.ledger,
-            complete_through=self._lease.complete_through,
-            caught_up_at=self._caught_up_at,
-        )
-
-    def _account(self, plan: BatchPlan) -> None:
-        shard = self._lease.shard_id
-        ledger = plan.ledger
-        self._metrics.rows_committed.labels(shard).inc(ledger.committed)
-        self._metrics.records_deduplicated.labels(shard).inc(ledger.duplicates)
-        for reason, count in plan.reasons.items():
-            self._metrics.records_dead_lettered.labels(reason).inc(count)
-            self._report(reason, count, plan.dead_letter_key)
-        self._metrics.batch_rows.observe(ledger.committed)
-        self._metrics.event_to_visible.observe(max(0.0, self._clock.now() - plan.oldest_arrival))
-        self._metrics.complete_through.labels(shard).set(self._caught_up_at or plan.complete_through)
-        self._log.info(
-            "batch.committed",
-            batch_no=plan.batch_no,
-            rows=ledger.committed,
-            objects=len(plan.objects),
-            dead_letters=ledger.dead_lettered,
-            duplicates=ledger.duplicates,
-        )
+        return await self._delivery.end(self._lease, caught_up_at=self._caught_up_at)

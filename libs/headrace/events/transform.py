@@ -18,6 +18,7 @@ from headrace.events.parse import DECIMAL_LIMIT, EventParser, Policy, Rejection,
 from headrace.events.privacy import anonymous_user
 from headrace.events.schema import COLUMNS, PURCHASE, SCHEMA_VERSION, Kind, WireEvent
 from headrace.lake.layout import HourPartition
+from headrace.settings import Settings
 from headrace.stream.ports import MAX_RECORD_BYTES
 
 MICROS_PER_HOUR = 3_600_000_000
@@ -79,24 +80,29 @@ class Transformer:
         self._enricher = enricher
         self._anonymous_key = anonymous_key
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Transformer":
+        """The transformer that `settings` ask for."""
+        key = settings.anonymous_key.get_secret_value().encode()
+        return cls(Policy.of(settings), Enricher(settings.geoip_db), anonymous_key=key)
+
     def __call__(
         self,
         payloads: Sequence[bytes],
         origin: Origin,
         *,
-        now: float,
-        repeats: Callable[[Sequence[str]], Collection[int]] | None = None,
+        repeats: Callable[[pa.ChunkedArray], Collection[int]] | None = None,
     ) -> Transformed:
-        """Transform payloads; `now` is seconds since 1970 UTC.
+        """Transform payloads. No clock is asked: what is too old or too far ahead is judged by each one's arrival.
 
         `repeats` is given the event ids of all good events and names the positions of those seen before.
         """
         chunks = [
-            self._chunk(payloads[start : start + CHUNK], start, origin, now) for start in range(0, len(payloads), CHUNK)
+            self._chunk(payloads[start : start + CHUNK], start, origin) for start in range(0, len(payloads), CHUNK)
         ]
         rows = pa.concat_tables([EVENT_SCHEMA.empty_table(), *(chunk.rows for chunk in chunks)]).combine_chunks()
         extra = [index for chunk in chunks for index in chunk.extra]
-        seen = repeats(rows["event_id"].to_pylist()) if repeats else ()
+        seen = repeats(rows["event_id"]) if repeats else ()
         if seen:
             indexes = [index for chunk in chunks for index in chunk.indexes]
             rows = _without(rows, seen)
@@ -109,12 +115,13 @@ class Transformer:
             repeats=len(seen),
         )
 
-    def _chunk(self, payloads: Sequence[bytes], start: int, origin: Origin, now: float) -> "_Chunk":
+    def _chunk(self, payloads: Sequence[bytes], start: int, origin: Origin) -> "_Chunk":
         parsed = self._parser.decode(payloads)
         events, indexes = parsed.events, [start + index for index in parsed.indexes]
         columns, suspects = _draft(events)
-        suspects |= self._suspects(events, columns, now)
-        bad = {at: problem for at in suspects if (problem := check(events[at], self._policy, now)) is not None}
+        arrivals = list(map(origin.arrived, indexes))
+        suspects |= self._suspects(events, columns, arrivals)
+        bad = {at: problem for at in suspects if (problem := check(events[at], self._policy, arrivals[at])) is not None}
         if max(map(len, payloads)) > MAX_RECORD_BYTES:  # a stream can be set to take them
             bad |= {at: problem for at, index in enumerate(parsed.indexes) if (problem := oversized(payloads[index]))}
         rejected = [Rejection(start + each.index, each.reason, each.detail) for each in parsed.rejected]
@@ -128,7 +135,7 @@ class Transformer:
             extra=[start + index for index in parsed.extra if start + index not in gone],
         )
 
-    def _suspects(self, events: Sequence[WireEvent], columns: Columns, now: float) -> set[int]:
+    def _suspects(self, events: Sequence[WireEvent], columns: Columns, arrivals: Sequence[float]) -> set[int]:
         """Positions of events that may break a rule: all that do, and few others."""
         suspects = set()
         wrong = [kind for kind in columns["event_type"].unique().to_pylist() if not self._policy.valid_type(kind)]
@@ -137,10 +144,10 @@ class Transformer:
         no_session = pc.equal(pc.fill_null(columns["session_id"], ""), "")
         if pc.any(no_session).as_py():
             suspects |= {at for at in _positions(no_session) if events[at].session_rule is None}
-        latest = int((now + self._policy.max_future) * 1e6)
-        earliest = int((now - self._policy.max_age) * 1e6) if self._policy.max_age is not None else 0
-        time = columns["event_time"]
-        outside = pc.or_(pc.greater(time, latest), pc.less(time, earliest))
+        time, arrived = columns["event_time"], pa.array(arrivals, pa.float64())
+        outside = pc.or_(pc.less(time, 0), pc.greater(time, _micros(pc.add(arrived, self._policy.max_future))))
+        if self._policy.max_age is not None:
+            outside = pc.or_(outside, pc.less(time, _micros(pc.subtract(arrived, self._policy.max_age))))
         if pc.any(pc.fill_null(outside, fill_value=True)).as_py():
             suspects |= _positions(pc.fill_null(outside, fill_value=True))
         return suspects
@@ -211,6 +218,10 @@ def _fill(columns: Columns, name: str, value: Callable[[int], Any]) -> None:
         for at in _positions(columns[name].is_null()):
             filled[at] = value(at)
         columns[name] = pa.array(filled, columns[name].type)
+
+
+def _micros(seconds: pa.Array) -> pa.Array:
+    return pc.multiply(seconds, 1e6).cast(pa.int64(), safe=False)
 
 
 def _positions(mask: pa.Array) -> set[int]:

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 EVENTS = "events"
 RAW_EVENTS = "raw/events"
+INTENTS = "_intents"
 
 
 class Quarantine(StrEnum):
@@ -53,10 +55,29 @@ _EVENT_KEY = re.compile(
     re.ASCII,
 )
 
+_EVENT_NAME = re.compile(r"(?P<lineage>[^-]+)-(?P<shard>.+)-(?P<batch>\d{10,})-(?P<n>\d+)\.parquet", re.ASCII)
+
 
 def event_object(partition: HourPartition, lineage: str, shard_id: str, batch_no: int, n: int) -> str:
     """`events/year=…/hour=…/{lineage}-{shard}-{batch_no}-{n}.parquet`."""
     return f"{EVENTS}/{partition.path}/{lineage}-{shard_id}-{batch_no:010}-{n}.parquet"
+
+
+class EventObject(NamedTuple):
+    """What the name of an object below `events/` says."""
+
+    lineage: str
+    shard_id: str
+    batch_no: int
+    n: int
+
+
+def named_by(key: str) -> EventObject | None:
+    """The reverse of `event_object`, or None when it did not make this key."""
+    match = _EVENT_NAME.fullmatch(key.rpartition("/")[2])
+    if match is None or partition_of(key) is None:
+        return None
+    return EventObject(match["lineage"], match["shard"], int(match["batch"]), int(match["n"]))
 
 
 def partition_of(key: str) -> HourPartition | None:
@@ -72,10 +93,34 @@ def partition_of(key: str) -> HourPartition | None:
     return HourPartition(year, month, day, hour)
 
 
+def manifest_prefix(lineage: str, shard_id: str) -> str:
+    """What the keys of all manifests of a shard start with."""
+    return f"{INTENTS}/{lineage}/{shard_id}/"
+
+
+def manifest_object(lineage: str, shard_id: str, batch_no: int, epoch: int) -> str:
+    """`_intents/{lineage}/{shard}/{batch_no}-{epoch}.json`: in order of key they are in order of batch."""
+    return f"{manifest_prefix(lineage, shard_id)}{batch_no:010}-{epoch}.json"
+
+
+def batch_of_manifest(key: str) -> int:
+    """The batch number in a manifest's key."""
+    return int(key.rpartition("/")[2].partition("-")[0])
+
+
+def epoch_of_manifest(key: str) -> int:
+    """The epoch in a manifest's key."""
+    return int(key.rpartition("-")[2].removesuffix(".json"))
+
+
 def quarantine_object(prefix: Quarantine, at: float, name: str) -> str:
     """`failed_records/year=/month=/day=/{name}.jsonl.gz`, by the day of `at` (seconds since 1970 UTC)."""
-    day = datetime.fromtimestamp(at, UTC)
-    return f"{prefix}/year={day:%Y}/month={day:%m}/day={day:%d}/{quote(name, safe='._-')}.jsonl.gz"
+    return f"{quarantine_folder(prefix, datetime.fromtimestamp(at, UTC))}{quote(name, safe='._-')}.jsonl.gz"
+
+
+def quarantine_folder(prefix: Quarantine, day: date) -> str:
+    """`failed_records/year=/month=/day=/`: in order of key the folders of a prefix are in order of day."""
+    return f"{prefix}/year={day.year:04}/month={day.month:02}/day={day.day:02}/"
 
 
 def raw_object(at: float, name: str) -> str:

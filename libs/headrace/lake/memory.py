@@ -2,20 +2,86 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from headrace.errors import NotFoundError
-from headrace.lake.ports import ObjectInfo
+from headrace.errors import NotFoundError, RequestError
+from headrace.lake.parts import PART_BYTES, cut
+from headrace.lake.ports import Completion, ObjectInfo, StagedObject, Tail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenUpload:
+    """Parts that wait for their completion."""
+
+    key: str
+    upload_id: str
+    parts: tuple[bytes, ...]
 
 
 class MemoryStore:
-    """`ObjectStore` in memory."""
+    """`ObjectStore` in memory. Upload ids count from one, so that the same calls make the same ids.
 
-    def __init__(self) -> None:
+    S3 answers the completion of a completed upload as it did the first time, until it has forgotten the upload. With
+    `remembers_uploads` this store never forgets; without, it forgets at once, which asks more of the caller.
+    """
+
+    def __init__(self, *, remembers_uploads: bool = False, part_bytes: int = PART_BYTES) -> None:
         self._objects: dict[str, bytes] = {}
+        self._etags: dict[str, str] = {}
+        self._uploads: dict[str, OpenUpload] = {}
+        self._completed: dict[str, OpenUpload] = {}
+        self._created = 0
+        self._remembers_uploads = remembers_uploads
+        self._part_bytes = part_bytes
+
+    @property
+    def objects(self) -> Mapping[str, bytes]:
+        """What is visible, by key."""
+        return MappingProxyType(self._objects)
+
+    @property
+    def uploads(self) -> Mapping[str, OpenUpload]:
+        """What is staged and neither completed nor expired, by upload id."""
+        return MappingProxyType(self._uploads)
+
+    def expire_uploads(self) -> None:
+        """What the bucket's lifecycle rule does to uploads that nobody completed."""
+        self._uploads.clear()
 
     async def put(self, key: str, body: bytes, *, metadata: Mapping[str, str] | None = None) -> None:  # noqa: ARG002 - the port has no way to read it back
         """Write an object, replacing one of the same key."""
-        self._objects[key] = bytes(body)
+        self._show(key, bytes(body), _md5(body))
+
+    async def stage(self, key: str, body: bytes) -> StagedObject:
+        """See `ObjectStore`."""
+        self._created += 1
+        parts = tuple(bytes(body[part]) for part in cut(len(body), self._part_bytes))
+        upload = OpenUpload(key=key, upload_id=f"upload-{self._created:06}", parts=parts)
+        self._uploads[upload.upload_id] = upload
+        sha256 = hashlib.sha256(body).hexdigest()
+        return StagedObject(
+            key=key, upload_id=upload.upload_id, etags=tuple(map(_md5, parts)), sha256=sha256, size=len(body)
+        )
+
+    async def complete(self, staged: StagedObject) -> Completion:
+        """See `ObjectStore`. Raises `RequestError` when the upload has other parts than `staged` says."""
+        done = self._completed.get(staged.upload_id)
+        if done is not None and done.key == staged.key:
+            return Completion.DONE
+        upload = self._uploads.get(staged.upload_id)
+        if upload is None or upload.key != staged.key:
+            return Completion.NO_UPLOAD
+        if staged.key in self._objects:
+            return Completion.KEY_TAKEN
+        if tuple(map(_md5, upload.parts)) != staged.etags or sum(map(len, upload.parts)) != staged.size:
+            raise RequestError(f"the parts of {staged.upload_id} are not those of {staged.key}")
+        del self._uploads[staged.upload_id]
+        if self._remembers_uploads:
+            self._completed[staged.upload_id] = upload
+        of_parts = hashlib.md5(b"".join(map(bytes.fromhex, staged.etags)), usedforsecurity=False)
+        self._show(staged.key, b"".join(upload.parts), f"{of_parts.hexdigest()}-{len(upload.parts)}")
+        return Completion.DONE
 
     async def get(self, key: str) -> bytes:
         """An object's bytes. Raises `NotFoundError`."""
@@ -26,12 +92,21 @@ class MemoryStore:
 
     async def head(self, key: str) -> ObjectInfo | None:
         """What is known of an object, or None."""
-        return self._info(key) if key in self._objects else None
+        if key not in self._objects:
+            return None
+        body = self._objects[key]
+        sha256 = hashlib.sha256(body).hexdigest()
+        return ObjectInfo(key=key, size=len(body), etag=self._etags[key], sha256=sha256)
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """All objects below `prefix` at the time of the call, in order of key."""
-        for key in sorted(key for key in self._objects if key.startswith(prefix)):
-            yield self._info(key)
+    async def tail(self, key: str, count: int) -> Tail | None:
+        """See `TailReader`."""
+        info = await self.head(key)
+        return None if info is None else Tail(info=info, body=self._objects[key][-count:])
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """See `ObjectStore`. As of the time of the call."""
+        for key in sorted(key for key in self._objects if key.startswith(prefix) and key > after):
+            yield ObjectInfo(key=key, size=len(self._objects[key]), etag=self._etags[key])
 
     async def prefixes(self, prefix: str) -> AsyncIterator[str]:
         """The folders directly below `prefix`, each with its closing slash, in order."""
@@ -39,6 +114,10 @@ class MemoryStore:
         for folder in sorted({rest[: rest.index("/") + 1] for rest in rests if "/" in rest}):
             yield prefix + folder
 
-    def _info(self, key: str) -> ObjectInfo:
-        body = self._objects[key]
-        return ObjectInfo(key=key, size=len(body), etag=hashlib.md5(body, usedforsecurity=False).hexdigest())
+    def _show(self, key: str, body: bytes, etag: str) -> None:
+        self._objects[key] = body
+        self._etags[key] = etag
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -5,6 +5,10 @@ import pyarrow.parquet as pq
 
 from headrace.events.arrow import EVENT_SCHEMA
 
+_MAGIC = b"PAR1"
+_TRAILER = 8
+"""A Parquet file ends in its footer, the footer's length in four bytes, and `PAR1`."""
+
 _PLAIN_COLUMNS = frozenset({"event_id"})
 """Distinct in every row: a dictionary would only be built to be given up."""
 
@@ -24,3 +28,18 @@ def encode(table: pa.Table) -> bytes:
     )
     body: bytes = sink.getvalue().to_pybytes()
     return body
+
+
+def footer_bytes(end: bytes) -> int:
+    """The last bytes of a Parquet file (eight will do) → how many of them are its footer. Raises `ValueError`."""
+    if len(end) < _TRAILER or not end.endswith(_MAGIC):
+        raise ValueError("no Parquet")
+    return int.from_bytes(end[-_TRAILER : -len(_MAGIC)], "little") + _TRAILER
+
+
+def row_count(end: bytes) -> int:
+    """The last bytes of a Parquet file, its footer among them → how many rows it says it has. Raises `ValueError`."""
+    try:
+        return int(pq.read_metadata(pa.BufferReader(end)).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"no Parquet: {error}") from error

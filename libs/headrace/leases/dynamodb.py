@@ -1,21 +1,23 @@
-"""Leases in DynamoDB: one item per shard, readable and writable by KCL 2 and 3 in multi-stream mode.
+"""Leases in DynamoDB: one item per shard, readable and writable by KCL 2 and 3 in multi-stream mode."""
 
-KCL's attributes keep their meaning; ours (`epoch batch_no ledger complete_through caught_up_at`) are left alone by KCL
-and may be missing from its rows.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from headrace.aws.dynamodb import from_item, hash_table, names_in, request, scan_prefix, to_item
 from headrace.errors import ConflictError, LeaseLostError, RetryableError
-from headrace.leases.model import Lease, LeaseKey, Ledger
-from headrace.stream.ports import ShardId
-
-KEY = "leaseKey"
+from headrace.leases import changes
+from headrace.leases.changes import Change
+from headrace.leases.model import SHARD_END, Intent, Lease, LeaseKey, Ledger
+from headrace.leases.rows import KEY, from_row, to_row
 
 _HELD = "#leaseOwner = :owner AND #epoch = :epoch"
+_UNTOUCHED = f"{_HELD} AND #checkpoint = :from AND #batch_no = :batch_no"
+_NO_INTENT = "attribute_not_exists(#intent)"
+
+_MOVE = "#checkpoint = :checkpoint, #checkpointSubSequenceNumber = :zero, #ownerSwitchesSinceCheckpoint = :zero"
+_NOTHING_PREPARED = "#pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #pendingCheckpointState"
+"""What KCL prepared to checkpoint; behind us whenever the checkpoint moves."""
 
 
 def table_definition(name: str) -> dict[str, Any]:
@@ -38,7 +40,7 @@ class DynamoLeaseStore:
                 await request(
                     self._client.put_item,
                     TableName=self._table,
-                    Item=to_item(_to_row(lease)),
+                    Item=to_item(to_row(lease)),
                     ConditionExpression=absent,
                     ExpressionAttributeNames=names_in(absent),
                 )
@@ -47,7 +49,7 @@ class DynamoLeaseStore:
 
     async def list(self, prefix: str) -> list[Lease]:
         """See `LeaseStore`."""
-        rows = [_from_row(row) async for row in scan_prefix(self._client, self._table, KEY, prefix)]
+        rows = [from_row(row) async for row in scan_prefix(self._client, self._table, KEY, prefix)]
         return sorted(rows, key=lambda lease: lease.key)
 
     async def get(self, key: LeaseKey) -> Lease | None:
@@ -55,15 +57,17 @@ class DynamoLeaseStore:
         reply = await request(
             self._client.get_item, TableName=self._table, Key=to_item({KEY: key}), ConsistentRead=True
         )
-        return _from_row(from_item(reply["Item"])) if "Item" in reply else None
+        return from_row(from_item(reply["Item"])) if "Item" in reply else None
 
     async def take(self, seen: Lease, owner: str) -> Lease:
         """See `LeaseStore`."""
         unchanged = "attribute_not_exists(#leaseOwner)" if seen.owner is None else "#leaseOwner = :seen_owner"
-        return await self._change(
-            seen.key,
+        return await self._make(
+            changes.take(seen, owner),
             update=(
-                "SET #leaseOwner = :owner, #batch_no = if_not_exists(#batch_no, :zero) "
+                # the numbers that later conditions compare, for a row of KCL's
+                "SET #leaseOwner = :owner, #batch_no = if_not_exists(#batch_no, :zero), "
+                "#generation = if_not_exists(#generation, :zero) "
                 "ADD #epoch :one, #leaseCounter :one, #ownerSwitchesSinceCheckpoint :switches"
             ),
             condition=f"#leaseCounter = :seen_counter AND {unchanged}",
@@ -75,98 +79,123 @@ class DynamoLeaseStore:
                 ":one": 1,
             }
             | ({} if seen.owner is None else {":seen_owner": seen.owner}),
-            made=lambda row: (row.owner, row.epoch) == (owner, seen.epoch + 1),
-            possible=lambda row: (row.owner, row.counter) == (seen.owner, seen.counter),
-            refusal=ConflictError,
         )
 
     async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
         """See `LeaseStore`."""
         caught_up = {} if caught_up_at is None else {":caught_up_at": caught_up_at}
-        return await self._change(
-            held.key,
+        return await self._make(
+            changes.renew(held, caught_up_at),
             update=("SET #caught_up_at = :caught_up_at " if caught_up else "") + "ADD #leaseCounter :one",
             condition=_HELD,
-            values={":owner": held.owner, ":epoch": held.epoch, ":one": 1, **caught_up},
-            made=lambda row: _is_holder(row, held) and row.counter > held.counter,
-            possible=lambda row: _is_holder(row, held),
-            refusal=LeaseLostError,
+            values={**_held(held), ":one": 1, **caught_up},
         )
 
     async def release(self, held: Lease) -> None:
         """See `LeaseStore`."""
         try:
-            await self._change(
-                held.key,
+            await self._make(
+                changes.release(held),
                 update="REMOVE #leaseOwner ADD #leaseCounter :one",
                 condition=_HELD,
-                values={":owner": held.owner, ":epoch": held.epoch, ":one": 1},
-                made=lambda row: not _is_holder(row, held),
-                possible=lambda row: _is_holder(row, held),
-                refusal=LeaseLostError,
+                values={**_held(held), ":one": 1},
             )
         except LeaseLostError:
             return
+
+    async def declare(self, held: Lease, intent: Intent) -> Lease:
+        """See `LeaseStore`."""
+        return await self._make(
+            changes.declare(held, intent),
+            update="SET #intent = :intent",
+            condition=f"{_UNTOUCHED} AND {_NO_INTENT}",
+            values={**_untouched(held), ":intent": asdict(intent)},
+        )
 
     async def commit(
         self, held: Lease, *, checkpoint: str, ledger: Ledger, complete_through: float, caught_up_at: float | None
     ) -> Lease:
         """See `LeaseStore`."""
+        intent = changes.pending(held)
         caught_up = {} if caught_up_at is None else {":caught_up_at": caught_up_at}
-        return await self._change(
-            held.key,
+        return await self._make(
+            changes.commit(
+                held,
+                intent,
+                checkpoint=checkpoint,
+                ledger=ledger,
+                complete_through=complete_through,
+                caught_up_at=caught_up_at,
+            ),
             update=(
-                "SET #checkpoint = :checkpoint, #checkpointSubSequenceNumber = :zero, "
-                "#ownerSwitchesSinceCheckpoint = :zero, #batch_no = :next, #ledger = :ledger, "
+                f"SET {_MOVE}, #batch_no = :next, #manifest = :manifest, #ledger = :ledger, "
                 "#complete_through = :complete_through"
                 + (", #caught_up_at = :caught_up_at" if caught_up else "")
-                +
-                # what KCL prepared to checkpoint is behind us
-                " REMOVE #pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #pendingCheckpointState"
+                + f" REMOVE #intent, {_NOTHING_PREPARED}"
             ),
-            condition=f"{_HELD} AND #batch_no = :batch_no AND #checkpoint = :from",
+            condition=f"{_HELD} AND #intent.#batch_no = :batch_no",
             values={
-                ":owner": held.owner,
-                ":epoch": held.epoch,
-                ":batch_no": held.batch_no,
-                ":from": held.checkpoint,
+                **_held(held),
+                ":batch_no": intent.batch_no,
                 ":checkpoint": checkpoint,
-                ":next": held.batch_no + 1,
+                ":next": intent.batch_no + 1,
+                ":manifest": intent.manifest,
                 ":ledger": asdict(ledger),
                 ":complete_through": complete_through,
                 ":zero": 0,
                 **caught_up,
             },
-            made=lambda row: (
-                _is_holder(row, held) and (row.batch_no, row.checkpoint) == (held.batch_no + 1, checkpoint)
-            ),
-            possible=lambda row: (
-                _is_holder(row, held) and (row.batch_no, row.checkpoint) == (held.batch_no, held.checkpoint)
-            ),
-            refusal=LeaseLostError,
         )
 
-    async def _change(
-        self,
-        key: LeaseKey,
-        *,
-        update: str,
-        condition: str,
-        values: Mapping[str, Any],
-        made: Callable[[Lease], bool],
-        possible: Callable[[Lease], bool],
-        refusal: type[ConflictError],
-    ) -> Lease:
-        """One conditional write → the row after it. When it is refused or not answered, the row itself is asked.
+    async def end(self, held: Lease, *, caught_up_at: float | None) -> Lease:
+        """See `LeaseStore`."""
+        caught_up = {} if caught_up_at is None else {":caught_up_at": caught_up_at}
+        return await self._make(
+            changes.end(held, caught_up_at),
+            update=(
+                f"SET {_MOVE}"
+                + (", #caught_up_at = :caught_up_at" if caught_up else "")
+                + f" REMOVE {_NOTHING_PREPARED}"
+            ),
+            condition=f"{_UNTOUCHED} AND {_NO_INTENT}",
+            values={**_untouched(held), ":checkpoint": SHARD_END, ":zero": 0, **caught_up},
+        )
 
-        `made`: it shows our effect, so the write counts. `possible`: the condition still holds, so a write without an
-        answer did not happen so far, and the `RetryableError` is raised. Anything else is a `refusal`.
+    async def adopt(self, held: Lease, found: Lease) -> Lease:
+        """See `LeaseStore`."""
+        return await self._make(
+            changes.adopt(held, found),
+            update=(
+                f"SET {_MOVE}, #batch_no = :next, #manifest = :manifest, #ledger = :ledger, "
+                "#complete_through = :complete_through, #epoch = :next_epoch, #generation = :next_generation "
+                f"REMOVE #intent, {_NOTHING_PREPARED}"
+            ),
+            condition=f"{_UNTOUCHED} AND #generation = :generation",
+            values={
+                **_untouched(held),
+                ":generation": held.generation,
+                ":checkpoint": found.checkpoint,
+                ":next": found.batch_no,
+                ":manifest": found.manifest,
+                ":ledger": asdict(found.ledger),
+                ":complete_through": found.complete_through,
+                ":next_epoch": max(held.epoch, found.epoch),
+                ":next_generation": held.generation + 1,
+                ":zero": 0,
+            },
+        )
+
+    async def _make(self, change: Change, *, update: str, condition: str, values: Mapping[str, Any]) -> Lease:
+        """`change` in DynamoDB's words → the row after it. When it is refused or not answered, the row is asked.
+
+        A row that shows our change counts as an answer. One for which the write is still possible means that it did
+        not happen so far, and the `RetryableError` is raised. Anything else is a refusal.
         """
         try:
             reply = await request(
                 self._client.update_item,
                 TableName=self._table,
-                Key=to_item({KEY: key}),
+                Key=to_item({KEY: change.key}),
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names_in(update, condition),
@@ -174,52 +203,18 @@ class DynamoLeaseStore:
                 ReturnValues="ALL_NEW",
             )
         except (ConflictError, RetryableError) as error:
-            row = await self.get(key)
-            if row is not None and made(row):
+            row = await self.get(change.key)
+            if row is not None and change.made(row):
                 return row
-            if isinstance(error, RetryableError) and row is not None and possible(row):
+            if isinstance(error, RetryableError) and row is not None and change.possible(row):
                 raise
-            raise refusal(f"{key} has changed: {row}") from error
-        return _from_row(from_item(reply["Attributes"]))
+            raise change.refused(row) from error
+        return from_row(from_item(reply["Attributes"]))
 
 
-def _is_holder(row: Lease, held: Lease) -> bool:
-    return (row.owner, row.epoch) == (held.owner, held.epoch)
+def _held(held: Lease) -> dict[str, Any]:
+    return {":owner": held.owner, ":epoch": held.epoch}
 
 
-def _to_row(lease: Lease) -> dict[str, Any]:
-    optional = {
-        "leaseOwner": lease.owner,
-        "parentShardId": set(lease.parents) or None,
-        "caught_up_at": lease.caught_up_at,
-    }
-    return {
-        KEY: lease.key,
-        "streamName": lease.key.rpartition(":")[0],  # KCL's name for account:stream:creationEpoch
-        "shardId": lease.shard_id,
-        "leaseCounter": lease.counter,
-        "checkpoint": lease.checkpoint,
-        "checkpointSubSequenceNumber": 0,
-        "ownerSwitchesSinceCheckpoint": 0,
-        "epoch": lease.epoch,
-        "batch_no": lease.batch_no,
-        "ledger": asdict(lease.ledger),
-        "complete_through": lease.complete_through,
-    } | {name: value for name, value in optional.items() if value is not None}
-
-
-def _from_row(row: Mapping[str, Any]) -> Lease:
-    caught_up_at = float(row["caught_up_at"]) if "caught_up_at" in row else None
-    return Lease(
-        key=LeaseKey(row[KEY]),
-        owner=row.get("leaseOwner"),
-        counter=row["leaseCounter"],
-        epoch=row.get("epoch", 0),
-        checkpoint=row["checkpoint"],
-        batch_no=row.get("batch_no", 0),
-        parents=tuple(sorted(map(ShardId, row.get("parentShardId", ())))),
-        ledger=Ledger(**row.get("ledger", {})),
-        # a shard read to its tip is complete up to then, even when nothing came that could be committed
-        complete_through=max(float(row.get("complete_through", 0)), caught_up_at or 0.0),
-        caught_up_at=caught_up_at,
-    )
+def _untouched(held: Lease) -> dict[str, Any]:
+    return {**_held(held), ":from": held.checkpoint, ":batch_no": held.batch_no}

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headrace.errors import ConflictError, LeaseLostError
-from headrace.leases.model import Lease, LeaseKey, Ledger
+from headrace.errors import LeaseLostError
+from headrace.leases import changes
+from headrace.leases.changes import Change
+from headrace.leases.model import Intent, Lease, LeaseKey, Ledger
 
 
 class MemoryLeaseStore:
-    """A `LeaseStore` in a dict. Workers that share one compete as they would in DynamoDB."""
+    """A `LeaseStore` in a dict. Workers that share one compete as they would in DynamoDB.
+
+    A change that is asked for again is found made, as in DynamoDB, so that a test that loses an answer may repeat the
+    call.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[LeaseKey, Lease] = {}
@@ -29,55 +35,53 @@ class MemoryLeaseStore:
 
     async def take(self, seen: Lease, owner: str) -> Lease:
         """See `LeaseStore`."""
-        row = self._rows.get(seen.key)
-        if row is None or (row.owner, row.counter) != (seen.owner, seen.counter):
-            raise ConflictError(f"{seen.key} has changed: {row}")
-        return self._put(replace(row, owner=owner, counter=row.counter + 1, epoch=row.epoch + 1))
+        return self._make(changes.take(seen, owner))
 
     async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
         """See `LeaseStore`."""
-        row = self._held(held)
-        return self._put(replace(row, counter=row.counter + 1, caught_up_at=_latest(row, caught_up_at)))
+        return self._make(changes.renew(held, caught_up_at))
 
     async def release(self, held: Lease) -> None:
         """See `LeaseStore`."""
         try:
-            row = self._held(held)
+            self._make(changes.release(held))
         except LeaseLostError:
             return
-        self._put(replace(row, owner=None, counter=row.counter + 1))
+
+    async def declare(self, held: Lease, intent: Intent) -> Lease:
+        """See `LeaseStore`."""
+        return self._make(changes.declare(held, intent))
 
     async def commit(
         self, held: Lease, *, checkpoint: str, ledger: Ledger, complete_through: float, caught_up_at: float | None
     ) -> Lease:
         """See `LeaseStore`."""
-        row = self._held(held)
-        if (row.batch_no, row.checkpoint) != (held.batch_no, held.checkpoint):
-            raise LeaseLostError(f"{held.key} has changed: {row}")
-        return self._put(
-            replace(
-                row,
+        return self._make(
+            changes.commit(
+                held,
+                changes.pending(held),
                 checkpoint=checkpoint,
-                batch_no=row.batch_no + 1,
                 ledger=ledger,
                 complete_through=complete_through,
-                caught_up_at=_latest(row, caught_up_at),
+                caught_up_at=caught_up_at,
             )
         )
 
-    def _held(self, held: Lease) -> Lease:
-        row = self._rows.get(held.key)
-        if row is None or (row.owner, row.epoch) != (held.owner, held.epoch):
-            raise LeaseLostError(f"{held.key} has changed: {row}")
-        return row
+    async def end(self, held: Lease, *, caught_up_at: float | None) -> Lease:
+        """See `LeaseStore`."""
+        return self._make(changes.end(held, caught_up_at))
 
-    def _put(self, row: Lease) -> Lease:
-        self._rows[row.key] = row
+    async def adopt(self, held: Lease, found: Lease) -> Lease:
+        """See `LeaseStore`."""
+        return self._make(changes.adopt(held, found))
+
+    def _make(self, change: Change) -> Lease:
+        row = self._rows.get(change.key)
+        if row is not None and change.possible(row):
+            row = self._rows[row.key] = change.after(row)
+        elif row is None or not change.made(row):
+            raise change.refused(row)
         return _as_read(row)
-
-
-def _latest(row: Lease, caught_up_at: float | None) -> float | None:
-    return row.caught_up_at if caught_up_at is None else caught_up_at
 
 
 def _as_read(row: Lease) -> Lease:

@@ -41,6 +41,17 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """The decision that a batch, as its manifest describes it, is going to be applied."""
+
+    batch_no: int
+    manifest: str
+    """Key of the manifest in the bucket."""
+    sha256: str
+    """Of the manifest's bytes, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """One row of the control table."""
 
@@ -53,7 +64,13 @@ class Lease:
     checkpoint: str = TRIM_HORIZON
     """The last sequence number that is done, or a sentinel."""
     batch_no: int = 0
-    """Of the next batch. Never restarts."""
+    """Of the next batch. Never restarts, in any generation."""
+    generation: int = 0
+    """Grows when the row was found to be older than the bucket's manifests, and was brought up to them."""
+    intent: Intent | None = None
+    """A batch that is decided and may be half applied: whoever holds the lease finishes it before anything else."""
+    manifest: str = ""
+    """Key of the last committed batch's manifest; empty before the first."""
     parents: tuple[ShardId, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     complete_through: float = 0.0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from headrace.leases.model import Lease, LeaseKey, Ledger
+from headrace.leases.model import Intent, Lease, LeaseKey, Ledger
 
 
 class LeaseStore(Protocol):
@@ -40,11 +40,32 @@ class LeaseStore(Protocol):
         """Give the row up, so that the next worker takes it at once. No error when it is already lost."""
         ...
 
+    async def declare(self, held: Lease, intent: Intent) -> Lease:
+        """Decide that a batch is applied. Before this write nothing has happened, after it everything will.
+
+        Only while owner and epoch are ours, checkpoint and batch_no are those of `held`, and no intent is pending.
+        Raises `LeaseLostError` when any of it is not so. The same intent may be declared again.
+        """
+        ...
+
     async def commit(
         self, held: Lease, *, checkpoint: str, ledger: Ledger, complete_through: float, caught_up_at: float | None
     ) -> Lease:
-        """Move the checkpoint from `held.checkpoint` on, batch_no + 1, while owner, epoch and batch_no are ours.
+        """Put the applied intent of `held` behind us: checkpoint moved, batch_no + 1, its manifest the last one.
 
-        Raises `LeaseLostError` when they are not. This is what makes a batch count.
+        Only while owner and epoch are ours and the pending intent is that of `held.batch_no`. Raises `LeaseLostError`
+        when they are not.
+        """
+        ...
+
+    async def end(self, held: Lease, *, caught_up_at: float | None) -> Lease:
+        """Note that the shard ended and all of it is done: checkpoint SHARD_END. Conditions and errors of `declare`."""
+        ...
+
+    async def adopt(self, held: Lease, found: Lease) -> Lease:
+        """Bring a row that is older than the bucket's manifests up to them: a new generation.
+
+        Takes checkpoint, batch_no, manifest, ledger, complete_through and epoch (which only grows) from `found`, drops
+        a pending intent, generation + 1. Conditions and errors of `declare`, but that an intent may be pending.
         """
         ...

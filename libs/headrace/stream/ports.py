@@ -52,6 +52,8 @@ class StreamInfo:
     account: str
     created: int
     """Seconds since 1970 UTC."""
+    retention_seconds: float = 86_400.0
+    """How long a record is kept, read or not. May be changed while the stream lives."""
 
 
 @dataclass(frozen=True, slots=True)

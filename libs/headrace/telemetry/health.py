@@ -29,7 +29,7 @@ class Health:
         self._stalled_after = stalled_after
         self._last_beat = self._clock.monotonic()
         self._checks: dict[str, Check] = {}
-        self._ready = False
+        self._start: str | None = "not finished"
 
     def beat(self) -> None:
         """Work progressed: called once per turn of the service's main loop, idle turns included."""
@@ -41,7 +41,18 @@ class Health:
 
     def started(self) -> None:
         """The start phase is over; readiness now depends on the checks alone."""
-        self._ready = True
+        self._start = None
+
+    def start_failed(self, error: HeadraceError) -> None:
+        """The start phase begins anew, for this reason, and with checks of its own: a sign of life, but not ready."""
+        self._start = type(error).__name__
+        self._checks.clear()
+        self.beat()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the start phase is over."""
+        return self._start is None
 
     @property
     def alive(self) -> bool:
@@ -50,10 +61,10 @@ class Health:
 
     async def problems(self) -> Mapping[str, str]:
         """Why this service is not ready, by check; empty when it is."""
-        if not self._ready:
-            return {"start": "not finished"}
-        results = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        return {name: problem for name, problem in zip(self._checks, results, strict=True) if problem}
+        checks = dict(self._checks)
+        results = await asyncio.gather(*(self._run(check) for check in checks.values()))
+        found = {"start": self._start, **dict(zip(checks, results, strict=True))}
+        return {name: problem for name, problem in found.items() if problem}
 
     @staticmethod
     async def _run(check: Check) -> str | None:

@@ -3,6 +3,8 @@
 A service makes one `Metrics` at start and hands it on; nothing is global, so tests can have as many as they like.
 """
 
+from pathlib import Path
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -12,7 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import generate_latest, write_to_textfile
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5)
@@ -54,8 +56,14 @@ class Metrics:
         )
         self.object_bytes = self._histogram("object_bytes", "Size of written objects", _BYTES)
         self.buffer_bytes = self._gauge("buffer_bytes", "Payload bytes held in memory", "shard")
+        self.intent_pending = self._gauge(
+            "intent_pending_seconds", "Since a batch was decided that is not committed; 0 without one", "shard"
+        )
+        self.object_conflict = self._counter("object_conflict", "Keys that held other bytes than were decided")
+        self.shards_halted = self._gauge("shards_halted", "Shards that wait for somebody to look")
         self.leases_held = self._gauge("leases_held", "Shards this worker owns")
         self.lease_lost = self._counter("lease_lost", "Leases lost, by cause", "cause")
+        self.data_gaps = self._counter("data_gaps", "Shards taken whose unread records the stream has dropped", "shard")
         self.cas_conflicts = self._counter("cas_conflicts", "Conditional writes refused", "op")
 
         # Catalogue
@@ -68,10 +76,15 @@ class Metrics:
         self.sweeps = self._counter("sweeps", "Comparisons of bucket and catalogue, by result", "result")
         self.partitions_swept = self._counter("partitions_swept", "Partitions registered that only a sweep found")
 
+        # Proving
+        self.reconciliation_mismatch = self._counter(
+            "reconciliation_mismatch", "Comparisons of a reconciliation that did not agree", "check"
+        )
+
         # Around
         self.alerts = self._counter("alerts", "Digests for a topic, by result", "result")
         self.aws_requests = self._counter("aws_requests", "AWS calls", "service", "op", "code")
-        self.aws_retries = self._counter("aws_retries", "AWS calls repeated", "service", "op")
+        self.aws_retries = self._counter("aws_retries", "AWS calls made again after a failure", "service", "op")
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the loop runs a timer")
         self.http_seconds = self._histogram(
             "http_request_duration_seconds", "Requests served", _HTTP_SECONDS, "route", "method", "status"
@@ -80,6 +93,10 @@ class Metrics:
     def render(self) -> bytes:
         """The Prometheus text exposition of all metrics."""
         return generate_latest(self.registry)
+
+    def write(self, path: Path, *names: str) -> None:
+        """Write some samples into a file, whole or not at all: for jobs, which nobody scrapes."""
+        write_to_textfile(str(path), self.registry.restricted_registry(names))
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"headrace_{name}", about, labels, registry=self.registry)

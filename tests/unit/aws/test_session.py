@@ -44,3 +44,15 @@ async def test_a_whole_answer_is_read(answer: dict[str, bytes]) -> None:
     answer["body"] = b'{"TableNames": ["a"]}'
     async with AwsSession("us-east-1") as aws:
         assert (await (await aws.client("dynamodb")).list_tables())["TableNames"] == ["a"]
+
+
+async def test_credentials_that_cannot_be_had_now_are_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/role")
+    monkeypatch.setattr("aiobotocore.utils.AioContainerMetadataFetcher.SLEEP_TIME", 0)
+    async with AwsSession("us-east-1") as aws:
+        with pytest.raises(UnavailableError, match="container-role"):
+            await aws.client("s3")

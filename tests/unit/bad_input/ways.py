@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from headrace.delivery.batch import BatchPolicy
 from headrace.delivery.plan import BatchPlan, Planner
+from headrace.delivery.window import DedupWindow
 from headrace.events.enrich import Enricher
 from headrace.events.mapping import Mapping
 from headrace.events.parse import Policy
@@ -113,7 +114,7 @@ def _plan(payloads: Sequence[bytes]) -> BatchPlan:
         for n, payload in enumerate(payloads)
     ]
     lease = Lease(key=LeaseKey("account:stream:1:shard"))
-    return _planner.plan(records, lease, now=NOW, repeats=lambda _ids: ())
+    return _planner.plan(records, lease, now=NOW, window=DedupWindow(0))
 
 
 def _letters(plan: BatchPlan, prefix: Quarantine) -> list[Envelope]:

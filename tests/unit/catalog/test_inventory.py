@@ -24,7 +24,7 @@ class WatchedStore(MemoryStore):
         async for folder in super().prefixes(prefix):
             yield folder
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         raise AssertionError(prefix)
         yield
 

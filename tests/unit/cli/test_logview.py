@@ -20,6 +20,12 @@ def test_the_level_is_shown_when_it_matters() -> None:
     assert "info" not in render(event(event="lease.taken")).plain
 
 
+def test_the_trace_id_is_left_to_machines() -> None:
+    assert render(event(event="poll.kept", trace_id="4bf92f3577b34da6a3ce929d0e0e4736", events=1)).plain.endswith(
+        "poll.kept events=1"
+    )
+
+
 def test_a_stack_trace_keeps_its_lines() -> None:
     assert render(event(event="service.failed", exception="Traceback\n  line")).plain.endswith("\nTraceback\n  line")
 

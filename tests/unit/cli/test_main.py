@@ -41,7 +41,8 @@ def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    "command", [["up"], ["run"], ["query"], ["doctor"], ["job"], ["job", "simulate"], ["job", "partitions"]]
+    "command",
+    [["up"], ["run"], ["query"], ["doctor"], ["job"], ["job", "simulate"], ["job", "partitions"], ["job", "reconcile"]],
 )
 def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
     shown = headrace(*command, "--help")

@@ -40,27 +40,27 @@ def pages(names: str) -> dict[CountKey, Counts]:
 
 async def test_what_is_already_applied_is_left_out_and_the_rest_written() -> None:
     client = Transactions(["None", "ConditionalCheckFailed", "None"], [])
-    await DynamoCounterWriter(client, "table").apply("o", 1, pages("abc"), now=NOW)
+    await DynamoCounterWriter(client, "table").apply("o", 1, pages("abc"), now=NOW, ledger={})
     assert client.asked == [["a", "b", "c"], ["a", "c"]]
 
 
 async def test_a_batch_that_is_wholly_applied_costs_one_call() -> None:
     client = Transactions(["ConditionalCheckFailed"] * 3)
-    await DynamoCounterWriter(client, "table").apply("o", 1, pages("abc"), now=NOW)
+    await DynamoCounterWriter(client, "table").apply("o", 1, pages("abc"), now=NOW, ledger={})
     assert client.asked == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
 async def test_a_passing_fault_is_tried_again_with_everything(code: str) -> None:
     client = Transactions(["ConditionalCheckFailed", code], ["ConditionalCheckFailed", "None"], [])
-    await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW)
+    await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW, ledger={})
     assert client.asked == [["a", "b"], ["a", "b"], ["b"]]
 
 
 async def test_a_refused_request_stops() -> None:
     client = Transactions(["ValidationError", "None"])
     with pytest.raises(StopError) as caught:
-        await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW)
+        await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW, ledger={})
     assert isinstance(caught.value, RequestError)
 
 
@@ -69,13 +69,13 @@ async def test_a_cancellation_without_a_reason_never_counts_as_applied(monkeypat
     monkeypatch.setattr("headrace.aws.retry.MAX_SECONDS", 0.0)
     client = Transactions(*[["None", "None"]] * 6)
     with pytest.raises(UnavailableError):
-        await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW)
+        await DynamoCounterWriter(client, "table").apply("o", 1, pages("ab"), now=NOW, ledger={})
     assert len(client.asked) == 6
 
 
 async def test_thousands_of_items_travel_by_the_hundred() -> None:
     client = Transactions(*[[]] * 25)
     many = {CountKey(Entity.PAGE, f"{n:05}", OLD): Counts(views=1) for n in range(2_450)}
-    await DynamoCounterWriter(client, "table").apply("o", 1, many, now=NOW)
+    await DynamoCounterWriter(client, "table").apply("o", 1, many, now=NOW, ledger={})
     assert sorted(map(len, client.asked)) == [50] + [100] * 24
     assert {name for names in client.asked for name in names} == {key.entity_id for key in many}

@@ -42,7 +42,7 @@ async def test_every_window_is_the_sum_of_its_deltas(batches: list, random: obje
     expected: defaultdict[tuple[Window, str], Counts] = defaultdict(Counts)
     for batch_no, (origin, deltas) in enumerate(batches):
         for _ in range(random.randint(1, 2)):  # type: ignore[attr-defined]
-            await counters.apply(origin, batch_no, deltas, now=NOW)
+            await counters.apply(origin, batch_no, deltas, now=NOW, ledger={})
         for key, added in deltas.items():
             for window, covers in windows.items():
                 if covers(key.minute):

@@ -3,7 +3,6 @@
 import pytest
 
 from headrace.delivery.batch import Batch, BatchPolicy
-from headrace.delivery.window import DedupWindow
 from headrace.stream.ports import Record
 
 
@@ -38,23 +37,6 @@ def test_the_head_ends_at_a_whole_record_within_the_limits_and_is_never_empty() 
     batch = Batch(BatchPolicy(rows=3, bytes=100))
     batch.add([record(500), record(1)], 0.0)
     assert [len(found.data) for found in batch.head()] == [500]
-
-
-def test_the_window_knows_ids_of_earlier_batches_and_of_this_one() -> None:
-    window = DedupWindow(10.0)
-    assert window.repeats(["a", "b"]) == set()
-    window.remember(["a", "b"], 0.0)
-    assert window.repeats(["c", "b", "c", "d"]) == {1, 2}
-    window.remember(["c"], 9.0)
-    assert window.repeats(["a"]) == {0}
-    window.remember([], 10.0)
-    assert window.repeats(["a", "c"]) == {1}
-
-
-def test_a_window_of_no_time_forgets_at_once() -> None:
-    window = DedupWindow(0.0)
-    window.remember(["a"], 0.0)
-    assert window.repeats(["a"]) == set()
 
 
 def test_what_a_cut_leaves_behind_does_not_wait_anew() -> None:

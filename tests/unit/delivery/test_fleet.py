@@ -1,123 +1,23 @@
 """A consumer on memory adapters: what is put on the stream is landed, counted and accounted for."""
 
 import asyncio
-import contextlib
+import hashlib
 import io
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from headrace.clock import SystemClock
-from headrace.counters.memory import MemoryCounters
 from headrace.counters.ports import Entity, Window
 from headrace.delivery.batch import RECORD_BYTES, BatchPolicy
-from headrace.delivery.budget import BufferBudget
-from headrace.delivery.deliver import Delivery
-from headrace.delivery.fleet import Fleet
-from headrace.delivery.plan import Planner
-from headrace.delivery.shard import ShardWorker, start_position
-from headrace.delivery.window import DedupWindow
-from headrace.errors import AccessError, UnavailableError
-from headrace.events.arrow import EVENT_SCHEMA
-from headrace.events.enrich import Enricher
-from headrace.events.parse import Policy
-from headrace.events.transform import Transformer
+from headrace.errors import AccessError, HaltedError, UnavailableError
 from headrace.lake.layout import partition_of
-from headrace.lake.memory import MemoryStore
-from headrace.leases.keeper import CaughtUp, LeaseKeeper
 from headrace.leases.memory import MemoryLeaseStore
-from headrace.leases.model import SHARD_END, Lease, Ledger, lease_prefix
+from headrace.leases.model import SHARD_END, Lease, lease_prefix
 from headrace.quarantine import from_jsonl_gz
-from headrace.runtime import Shutdown
-from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Entry
-from headrace.telemetry.health import Health
-from headrace.telemetry.metrics import Metrics
-
-PATIENCE = 20.0
-"""Seconds a condition may take; only a failure waits so long."""
-
-transformer = Transformer(Policy(), Enricher(), anonymous_key=b"k")
-
-
-def event(n: int, *, hour: int = 0, key: str | None = None) -> Entry:
-    payload = b'{"event_id":"%d","session_id":"s","event_type":"page_view","timestamp":%d,"product_id":"P%d"}'
-    return Entry(payload % (n, 1_775_692_800 + hour * 3600, n % 3), key or str(n))
-
-
-class World:
-    """Everything outside of one consumer process. It outlives the consumers that `run` starts."""
-
-    def __init__(self, shards: int = 2) -> None:
-        self.clock = SystemClock()
-        self.stream = MemoryStream(shards=shards, clock=self.clock)
-        self.store = MemoryStore()
-        self.counters = MemoryCounters()
-        self.leases = MemoryLeaseStore()
-        self.policy = BatchPolicy(rows=50, age=0.05)
-        self.metrics = Metrics()
-        self.health = Health()
-        self.buffer_bytes = 1 << 20
-        self.reports: list[tuple[str, int, str]] = []
-
-    @contextlib.asynccontextmanager
-    async def run(self, store: MemoryStore | None = None) -> AsyncIterator[asyncio.Task[None]]:
-        """A consumer while the block runs; it drains at the end of it."""
-        shutdown = Shutdown(PATIENCE)
-        info = await self.stream.info()
-        delivery = Delivery(
-            store or self.store, self.counters, self.leases, lineage="l", metrics=self.metrics, clock=self.clock
-        )
-        planner = Planner(transformer, self.policy, lineage="l")
-        budget = self.budget = BufferBudget(self.buffer_bytes)
-
-        def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
-            return LeaseKeeper(
-                self.leases, self.stream, info, owner="me", failover=0.3, start="TRIM_HORIZON",
-                caught_up=caught_up, clock=self.clock, metrics=self.metrics,
-            )  # fmt: skip
-
-        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
-            return ShardWorker(
-                lease, self.stream.open(lease.shard_id, start_position(lease)), planner, delivery, self.leases,
-                before_end=keeper.sync, policy=self.policy, window=DedupWindow(600), budget=budget,
-                clock=self.clock, metrics=self.metrics, health=self.health,
-                report=lambda reason, count, example: self.reports.append((reason, count, example)),
-            )  # fmt: skip
-
-        self.fleet = Fleet(make_keeper, make_worker, metrics=self.metrics, health=self.health)
-        running = asyncio.create_task(self.fleet.run(shutdown))
-        try:
-            yield running
-        finally:
-            shutdown.request()
-            await asyncio.wait({running}, timeout=PATIENCE)
-        running.result()
-
-    async def rows(self) -> pa.Table:
-        tables = [
-            pq.read_table(io.BytesIO(await self.store.get(found.key)), schema=EVENT_SCHEMA)
-            async for found in self.store.list("events/")
-        ]
-        return pa.concat_tables([EVENT_SCHEMA.empty_table(), *tables])
-
-    async def ids(self) -> list[str]:
-        return sorted((await self.rows())["event_id"].to_pylist(), key=int)
-
-    async def ledger(self) -> Ledger:
-        total = Ledger()
-        for lease in await self.leases.list(lease_prefix(await self.stream.info())):
-            total = total.plus(lease.ledger)
-        return total
-
-    async def until(self, condition: Callable[[Ledger], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition(await self.ledger()):
-                await asyncio.sleep(0.01)
+from tests.unit.delivery.fleet_world import PATIENCE, Unreliable, World, event
 
 
 async def test_every_record_lands_once_in_the_folder_of_its_hour() -> None:
@@ -223,22 +123,6 @@ async def test_a_batch_is_cut_where_it_would_touch_too_many_partitions() -> None
     assert len(keys) == 10
 
 
-class Unreliable(MemoryStore):
-    """A store that fails its first writes."""
-
-    def __init__(self, inner: MemoryStore, failures: int, error: Exception) -> None:
-        super().__init__()
-        self._inner = inner
-        self.failures = failures
-        self._error = error
-
-    async def put(self, key: str, body: bytes, *, metadata: object = None) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise self._error
-        await self._inner.put(key, body)
-
-
 async def test_a_store_that_is_down_for_a_while_loses_nothing() -> None:
     world = World(shards=1)
     await world.stream.put([event(n) for n in range(10)])
@@ -308,11 +192,11 @@ class EndsLate(MemoryLeaseStore):
 
     refused = 0
 
-    async def commit(self, held: Lease, *, checkpoint: str, **more: Any) -> Lease:
-        if checkpoint == SHARD_END and not self.refused:
+    async def end(self, held: Lease, *, caught_up_at: float | None) -> Lease:
+        if not self.refused:
             self.refused += 1
             raise UnavailableError("down")
-        return await super().commit(held, checkpoint=checkpoint, **more)
+        return await super().end(held, caught_up_at=caught_up_at)
 
 
 async def test_an_idle_shard_is_complete_through_now() -> None:
@@ -320,10 +204,56 @@ async def test_an_idle_shard_is_complete_through_now() -> None:
     before = world.clock.now()
     async with world.run():
         async with asyncio.timeout(PATIENCE):
-            while True:
-                [lease, *_] = await world.leases.list(lease_prefix(await world.stream.info())) or [None]
-                if lease is not None and (lease.caught_up_at or 0) > before:
-                    break
+            while (caught_up_at := await caught_up(world)) <= before:
                 await asyncio.sleep(0.01)
-    assert lease.caught_up_at is not None
-    assert lease.caught_up_at <= world.clock.now()
+    assert caught_up_at <= world.clock.now()
+
+
+async def caught_up(world: World) -> float:
+    leases = await world.leases.list(lease_prefix(await world.stream.info()))
+    return max((lease.caught_up_at or 0.0 for lease in leases), default=0.0)
+
+
+async def test_a_stream_of_nothing_but_dead_letters_stops_its_shard_and_no_other() -> None:
+    world = World(shards=2)
+    world.trip_after = 30
+    world.policy = BatchPolicy(rows=10, age=0.05)
+    good, bad = (await keys_of_shards(world))[:2]
+    await world.stream.put([Entry(b"{", bad) for _ in range(100)])
+    await world.stream.put([event(n, key=good) for n in range(20)])
+    async with world.run():
+        await world.until(lambda ledger: (ledger.dead_lettered, ledger.committed) == (30, 20))
+        with pytest.raises(HaltedError, match="malformed_json"):
+            await eventually_refused(world)
+        assert world.metrics.registry.get_sample_value("headrace_shards_halted") == 1
+        await world.stream.put([event(n, key=good) for n in range(20, 40)])
+        await world.until(lambda ledger: ledger.committed == 40)
+    assert (await world.ledger()).dead_lettered == 30
+
+
+async def test_good_events_among_the_bad_ones_keep_the_shard_going() -> None:
+    world = World(shards=1)
+    world.trip_after = 30
+    world.policy = BatchPolicy(rows=10, age=0.05)
+    await world.stream.put([event(n) if n % 20 == 0 else Entry(b"{", "k") for n in range(100)])
+    async with world.run():
+        await world.until(lambda ledger: ledger.received == 100)
+        await world.fleet.check()
+
+
+async def eventually_refused(world: World) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await world.fleet.check()
+            await asyncio.sleep(0.01)
+
+
+async def keys_of_shards(world: World) -> list[str]:
+    """A partition key for each shard, in order of the shards."""
+    keys: dict[str, str] = {}
+    for n in range(64):
+        hash_key = int.from_bytes(hashlib.md5(str(n).encode(), usedforsecurity=False).digest())
+        for shard in await world.stream.shards():
+            if shard.hash_range[0] <= hash_key <= shard.hash_range[1]:
+                keys.setdefault(shard.shard_id, str(n))
+    return [keys[shard_id] for shard_id in sorted(keys)]

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.lake.layout import (
+    EventObject,
     HourPartition,
     Quarantine,
     event_object,
     from_notification,
+    named_by,
     partition_of,
     quarantine_object,
 )
@@ -20,6 +22,22 @@ LAST_HOUR = 70_389_527  # 9999-12-31 23:00
 def test_a_key_tells_its_partition(hour: int) -> None:
     partition = HourPartition.of_hour(hour)
     assert partition_of(event_object(partition, "4f1c", "shardId-000000000000", 7, 0)) == partition
+
+
+@given(
+    st.integers(0, LAST_HOUR), st.sampled_from(["shardId-000000000000", "s", "a-0-1"]), st.integers(0), st.integers(0)
+)
+def test_a_key_tells_what_it_was_made_of(hour: int, shard: str, batch_no: int, n: int) -> None:
+    key = event_object(HourPartition.of_hour(hour), "4f1c", shard, batch_no, n)
+    assert named_by(key) == EventObject("4f1c", shard, batch_no, n)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.parquet", "l-s-7-0.parquet", "l-s-0000000007-0.parquet.tmp", "l-0000000007-0.parquet"]
+)
+def test_another_name_tells_nothing(name: str) -> None:
+    assert named_by(f"events/year=2026/month=04/day=09/hour=00/{name}") is None
+    assert named_by("silver/year=2026/month=04/day=09/hour=00/l-s-0000000007-0.parquet") is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from headrace.clock import Clock, ManualClock, SystemClock
 from headrace.errors import NotFoundError, UnavailableError
 from headrace.leases.keeper import SYNC_SECONDS, LeaseKeeper, Round
 from headrace.leases.memory import MemoryLeaseStore
-from headrace.leases.model import LATEST, SHARD_END, TRIM_HORIZON, Lease, LeaseKey, Ledger, lease_key, lease_prefix
+from headrace.leases.model import LATEST, TRIM_HORIZON, Lease, LeaseKey, lease_key, lease_prefix
 from headrace.runtime import Shutdown
 from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Shard, ShardId
@@ -98,7 +98,7 @@ class Fleet:
         return lease_key(await self.stream.info(), ShardId(f"shardId-{n:012}"))
 
     async def end(self, lease: Lease) -> None:
-        await self.store.commit(lease, checkpoint=SHARD_END, ledger=Ledger(), complete_through=0.0, caught_up_at=None)
+        await self.store.end(lease, caught_up_at=None)
 
 
 def shards_of(leases: Sequence[Lease]) -> set[str]:

@@ -71,6 +71,7 @@ def test_a_key_that_was_not_encoded_at_all_means_what_it_says() -> None:
     "key",
     [
         "athena_output/1.csv",
+        "_intents/4f1c/shardId-000000000000/0000000001-3.json",
         "Events/year=2026/" + HOUR,
         "/" + KEY,
         "events",

@@ -77,7 +77,7 @@ class World:
     async def count(self, *, batch_no: int = 1, entity: Entity = Entity.PRODUCT, **views: int) -> None:
         minute = int(self.clock.now() // 60)
         deltas = {CountKey(entity, name, minute): Counts(views=count) for name, count in views.items()}
-        await self.counters.apply("o1", batch_no, deltas, now=self.clock.now())
+        await self.counters.apply("o1", batch_no, deltas, now=self.clock.now(), ledger={})
 
     async def records(self) -> list[bytes]:
         return [

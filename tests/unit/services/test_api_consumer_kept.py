@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.clock import ManualClock
-from headrace.errors import AccessError
+from headrace.errors import RequestError
 from headrace.events.mapping import parse_mapping
 from tests.unit.services.api_consumer_rig import Faulty, Rig, Script, event
 
@@ -71,10 +71,10 @@ async def test_a_repeat_after_midnight_replaces_the_objects_of_the_day_before(br
             nonlocal calls
             calls += 1
             if calls == 3:
-                raise AccessError("crash")
+                raise RequestError("crash")
             return await adapter.put(*args, **kwargs)
 
-    with pytest.raises(AccessError):
+    with pytest.raises(RequestError):
         await rig.poller(**{broken: LastFails()}).run([Script(*pages)])
     clock.advance(60.0)
     await rig.poller().run([Script(*pages), Script([b"bad"], source_id="other")])

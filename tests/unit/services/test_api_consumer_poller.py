@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from headrace.clock import ManualClock, SystemClock
-from headrace.errors import AccessError, ConflictError, StopError, UnavailableError
+from headrace.errors import ConflictError, RequestError, StopError, UnavailableError
 from headrace.events.mapping import parse_mapping
 from headrace.runtime import Shutdown
+from headrace.state.sources import Totals
 from headrace.stream.ports import Entry
-from services.api_consumer.cursor import Cursor, Totals
+from services.api_consumer.cursor import Cursor
 from services.api_consumer.ports import Page, Pages
 from tests.unit.services.api_consumer_rig import Faulty, Rig, Script, event
 
@@ -30,6 +31,7 @@ async def test_valid_events_are_put_with_ids_that_a_repeat_gets_again() -> None:
     assert await one.cursor() == {
         "cursor": 2, "exhausted": True,
         "totals": {"polled": 3, "accepted": 3, "extra_columns": 0, "rejected": 0, "put": 3, "spooled": 0},
+        "hours": {"493256": {"polled": 3, "accepted": 3, "put": 3}},
     }  # fmt: skip
 
 
@@ -154,9 +156,9 @@ async def test_a_crash_anywhere_is_followed_by_the_same_events_and_the_same_obje
     pages = [[event(1), b"bad"], [event(2), event(3, colour="red")]]
     await whole.poller().run([Script(*pages)])
     adapter = {"producer": rig.stream, "store": rig.store, "state": rig.state}[broken]
-    crashing = Faulty(adapter, "put", [AccessError("crash")], after=broken != "state")
+    crashing = Faulty(adapter, "put", [RequestError("crash")], after=broken != "state")
     await Cursor.load(rig.state, "test")
-    with pytest.raises(AccessError):
+    with pytest.raises(RequestError):
         await rig.poller(**{broken: crashing}).run([Script(*pages)])
     await rig.poller().run([Script(*pages)])
     assert {found["event_id"] for found in await rig.events()} == {found["event_id"] for found in await whole.events()}
@@ -221,7 +223,7 @@ async def test_of_two_pollers_on_one_source_the_second_to_commit_stops() -> None
 
     class Overtaken:
         async def put(self, entries: Sequence[Entry]) -> None:
-            await rival.advance(1, Totals(polled=1, accepted=1, put=1), exhausted=False)
+            await rival.advance(1, Totals(polled=1, accepted=1, put=1), exhausted=False, now=0.0)
             await rig.stream.put(entries)
 
     with pytest.raises(ConflictError, match="another poller works on the same source"):
@@ -236,6 +238,7 @@ async def test_a_source_that_breaks_keeps_what_came_before_and_is_not_exhausted(
     assert await rig.cursor() == {
         "cursor": 1, "exhausted": False,
         "totals": {"polled": 2, "accepted": 1, "extra_columns": 0, "rejected": 1, "put": 1, "spooled": 0},
+        "hours": {"493256": {"polled": 2, "accepted": 1, "rejected": 1, "put": 1}},
     }  # fmt: skip
     assert len(await rig.quarantined("failed_records/")) == 1
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from headrace.clock import SystemClock
-from headrace.errors import AccessError, UnavailableError
+from headrace.clock import ManualClock, SystemClock
+from headrace.errors import RequestError, UnavailableError
 from headrace.runtime import Shutdown
 from headrace.stream.ports import Entry
 from services.api_consumer.cursor import Cursor, Spool
@@ -99,6 +99,22 @@ async def test_accepted_is_put_plus_spooled_at_every_move_of_the_cursor() -> Non
     assert moves[-1]["exhausted"]
 
 
+async def test_a_page_put_back_in_another_hour_leaves_every_hour_in_balance() -> None:
+    rig = Rig(spool_after=0.0)
+    outage = Outage(rig)
+
+    def an_hour_later() -> None:
+        assert isinstance(rig.clock, ManualClock)
+        rig.clock.advance(3600.0)
+        outage.ends()
+
+    await rig.poller(producer=outage).run([Script([event(1), b"bad"], an_hour_later, [event(2)])])
+    assert (await rig.cursor())["hours"] == {
+        "493256": {"polled": 2, "accepted": 1, "rejected": 1, "spooled": 1},
+        "493257": {"polled": 1, "accepted": 1, "put": 2, "spooled": -1},
+    }
+
+
 async def test_a_source_is_exhausted_only_when_its_spool_is_empty() -> None:
     rig = Rig(spool_after=0.0)
     outage = Outage(rig)
@@ -147,16 +163,16 @@ async def test_a_crash_at_any_write_loses_no_page_and_no_order(calls: int, broke
         async def put(self, *args: Any, **kwargs: Any) -> Any:
             self._left -= 1
             if self._left == 0 and not after:
-                raise AccessError("crash")
+                raise RequestError("crash")
             result = await self._adapter.put(*args, **kwargs)
             if self._left == 0:
-                raise AccessError("crash")
+                raise RequestError("crash")
             return result
 
     adapters: dict[str, Any] = {broken: Crashing({"store": rig.store, "state": rig.state}[broken])}
     try:
         await rig.poller(producer=outage, **adapters).run([Script(*pages)])
-    except AccessError:
+    except RequestError:
         outage.ends()
     await rig.poller(producer=outage).run([Script(*pages)])
     order = list(dict.fromkeys(await products(rig)))  # a repeat is allowed: it has the same id

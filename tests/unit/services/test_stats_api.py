@@ -11,6 +11,7 @@ from headrace.counters.ports import CountKey, Counts, Entity
 from headrace.errors import ConfigError, UnavailableError
 from headrace.leases.model import SHARD_END, Lease, lease_key
 from headrace.stream.ports import ShardId
+from services.stats_api import server
 from services.stats_api.keys import KeyRing
 from tests.unit.services.stats_api_world import EVENT, open_api
 
@@ -21,7 +22,7 @@ async def test_a_product_is_told_with_all_its_counts() -> None:
             views=7, add_to_carts=2, purchases=1, quantity=3, revenue={"EUR": Decimal("12.5000"), "XXX": Decimal(1)}
         )
         key = CountKey(Entity.PRODUCT, "sku/ü 1", int(world.clock.now() // 60))
-        await world.counters.apply("o1", 1, {key: counts}, now=world.clock.now())
+        await world.counters.apply("o1", 1, {key: counts}, now=world.clock.now(), ledger={})
         status, body = await world.get("/v1/products/sku%2F%C3%BC%201/stats?window=1h")
         assert status == 200
         assert body == {
@@ -220,6 +221,22 @@ async def test_readiness_tells_which_dependency_is_missing() -> None:
         world.health.add_check("stream", broken)
         assert await world.get("/readyz") == (503, {"ready": False, "problems": {"stream": "UnavailableError"}})
         assert (await world.get("/livez"))[0] == 200
+
+
+async def test_it_is_alive_while_the_server_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BEAT_SECONDS", 0)
+    async with open_api() as world, asyncio.timeout(10):
+        world.clock.advance(121.0)
+        while await world.get("/livez") != (200, {"alive": True}):
+            await asyncio.sleep(0.02)
+
+
+async def test_it_is_not_alive_when_the_server_ticks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BEAT_SECONDS", 3600)  # the first tick of all is at once
+    async with open_api() as world:
+        assert await world.get("/livez") == (200, {"alive": True})
+        world.clock.advance(121.0)
+        assert await world.get("/livez") == (503, {"alive": False})
 
 
 async def test_the_openapi_document_describes_every_answer() -> None:

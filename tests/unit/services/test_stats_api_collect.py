@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import ThrottledError, UnavailableError
+from headrace.errors import AccessError, ThrottledError, UnavailableError
 from headrace.stream.ports import MAX_RECORD_BYTES
 from services.stats_api.collecting import PIXEL
 from tests.unit.services.stats_api_world import EVENT, World, open_api
@@ -109,8 +109,8 @@ async def test_a_form_is_no_event() -> None:
         assert (await world.collect("a=b", **headers))[0] == 415
 
 
-@pytest.mark.parametrize("failure", [UnavailableError("down"), ThrottledError("slow down")])
-async def test_nothing_is_promised_while_the_stream_does_not_answer(failure: Exception) -> None:
+@pytest.mark.parametrize("failure", [UnavailableError("down"), ThrottledError("slow down"), AccessError("denied")])
+async def test_nothing_is_promised_while_the_stream_does_not_take_it(failure: Exception) -> None:
     async with open_api() as world:
         world.stream.failure = failure  # type: ignore[assignment]
         for request in (world.http.post("/v1/collect", data=EVENT.encode(), headers={"Content-Type": "text/plain"}),

@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 
 from headrace.clock import ManualClock
-from headrace.errors import UnavailableError
+from headrace.errors import AccessError, UnavailableError
 from headrace.telemetry.health import Health, serve_health
 from headrace.telemetry.metrics import Metrics
 
@@ -23,6 +23,10 @@ async def test_a_service_is_ready_once_it_started_and_its_dependencies_answer() 
     health = Health()
     async with serve_health(health, Metrics(), "127.0.0.1", 0) as port:
         assert await get(port, "/readyz") == (503, '{"ready": false, "problems": {"start": "not finished"}}')
+        health.add_check("table", down)
+        assert (await health.problems()) == {"start": "not finished", "table": "UnavailableError"}
+        health.start_failed(AccessError("denied"))
+        assert (await health.problems()) == {"start": "AccessError"}
         health.started()
         assert (await get(port, "/readyz"))[0] == 200
         health.add_check("store", lambda: asyncio.sleep(0))

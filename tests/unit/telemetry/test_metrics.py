@@ -16,7 +16,7 @@ METRICS = Metrics()
 FAMILIES = {family.name: family for family in METRICS.registry.collect() if family.name.startswith("headrace_")}
 EXPOSED = {family.name + ("_total" if family.type == "counter" else "") for family in FAMILIES.values()}
 SOURCES = "".join(
-    path.read_text(encoding="utf-8") for part in ("libs", "services") for path in (ROOT / part).rglob("*.py")
+    path.read_text(encoding="utf-8") for part in ("libs", "services", "jobs") for path in (ROOT / part).rglob("*.py")
 )
 
 

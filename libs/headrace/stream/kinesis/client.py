@@ -68,6 +68,10 @@ class KinesisClient:
         self._count(operation, code)
         raise error
 
+    def count_repeat(self, operation: Operation) -> None:
+        """The caller is about to repeat a call that was in vain, in whole or in part."""
+        self._metrics.aws_retries.labels("kinesis", operation).inc()
+
     async def _signed(self, operation: Operation, body: bytes) -> dict[str, str]:
         credentials = await self._credentials()
         if credentials is None:

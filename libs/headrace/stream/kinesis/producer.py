@@ -62,7 +62,7 @@ class KinesisProducer:
             if attempt == self._attempts:
                 raise error
             pending = left
-            self._metrics.aws_retries.labels("kinesis", Operation.PUT_RECORDS).inc()
+            self._client.count_repeat(Operation.PUT_RECORDS)
             wait = full_jitter(attempt, random.random())  # noqa: S311 - jitter, no cryptography
             get_logger().info("stream.put_again", records=len(left), seconds=round(wait, 3), error=str(error))
             await self._clock.sleep(wait)

@@ -118,14 +118,15 @@ class KinesisShardReader:
                 return self._page(await self._fetch())
             except ThrottledError as error:
                 throttled += 1
-                await self._back_off(throttled, error)
+                await self._back_off(throttled, error, self._called)
             except UnavailableError as error:
+                called = self._called
                 if isinstance(error, wire.ExpiredIteratorError):
                     self._iterator = None
                 failed += 1
                 if failed == ATTEMPTS:
                     raise
-                await self._back_off(failed, error)
+                await self._back_off(failed, error, called)
         return Page(records=(), behind_seconds=0.0, ended=True)
 
     async def _wait_for_turn(self) -> None:
@@ -166,7 +167,13 @@ class KinesisShardReader:
             self._next_call += self._idle_seconds - MIN_INTERVAL_SECONDS
         return Page(records=records, behind_seconds=behind_seconds, ended=self._ended)
 
-    async def _back_off(self, attempt: int, error: Exception) -> None:
+    @property
+    def _called(self) -> Operation:
+        """The call that has just failed."""
+        return Operation.GET_SHARD_ITERATOR if self._iterator is None else Operation.GET_RECORDS
+
+    async def _back_off(self, attempt: int, error: Exception, operation: Operation) -> None:
+        self._client.count_repeat(operation)
         wait = full_jitter(attempt, random.random())  # noqa: S311 - jitter, no cryptography
         get_logger().info("stream.read_again", shard=self._shard_id, seconds=round(wait, 3), error=str(error))
         await self._clock.sleep(wait)

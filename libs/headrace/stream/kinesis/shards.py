@@ -21,6 +21,7 @@ async def describe(control: Any, stream: str) -> StreamInfo:
         name=summary["StreamName"],
         account=summary["StreamARN"].split(":")[4],
         created=int(summary["StreamCreationTimestamp"].timestamp()),
+        retention_seconds=summary["RetentionPeriodHours"] * 3600.0,
     )
 
 

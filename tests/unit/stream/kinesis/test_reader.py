@@ -247,3 +247,22 @@ async def test_time_spent_elsewhere_counts_as_waiting(
     fake.page(2)
     await reader.read()
     assert clock.monotonic() == pytest.approx(2.0)
+
+
+async def test_each_call_that_is_repeated_counts_under_its_operation(
+    fake: FakeKinesis, client: KinesisClient, clock: ManualClock, metrics: Metrics
+) -> None:
+    fake.fail("GetShardIterator", THROTTLED)
+    opens(fake, "first")
+    fake.fail("GetRecords", EXPIRED)
+    opens(fake, "second")  # a new call, after the first one has answered
+    fake.fail("GetRecords", THROTTLED)
+    fake.page(1)
+    await reader_of(client, clock, TrimHorizon()).read()
+    counted = {
+        operation: metrics.registry.get_sample_value(
+            "headrace_aws_retries_total", {"service": "kinesis", "op": operation}
+        )
+        for operation in ("GetShardIterator", "GetRecords")
+    }
+    assert counted == {"GetShardIterator": 1, "GetRecords": 2}

@@ -55,7 +55,7 @@ async def test_a_page_that_fails_is_asked_for_again(fake: FakeKinesis, control: 
     assert fake.bodies("ListShards")[1:] == [{"NextToken": "more"}] * 2
 
 
-async def test_a_stream_is_known_by_name_account_and_creation(fake: FakeKinesis, control: Any) -> None:
+async def test_a_stream_is_described_by_name_account_creation_and_retention(fake: FakeKinesis, control: Any) -> None:
     fake.answer(
         "DescribeStreamSummary",
         {
@@ -63,10 +63,13 @@ async def test_a_stream_is_known_by_name_account_and_creation(fake: FakeKinesis,
                 "StreamName": "clicks",
                 "StreamARN": "arn:aws:kinesis:eu-west-3:123456789012:stream/clicks",
                 "StreamCreationTimestamp": 1_775_721_600.9,
+                "RetentionPeriodHours": 48,
             }
         },
     )
-    assert await describe(control, "clicks") == StreamInfo(name="clicks", account="123456789012", created=1_775_721_600)
+    assert await describe(control, "clicks") == StreamInfo(
+        name="clicks", account="123456789012", created=1_775_721_600, retention_seconds=172_800.0
+    )
 
 
 async def test_a_missing_stream_is_not_found(fake: FakeKinesis, control: Any) -> None:

@@ -1,36 +1,47 @@
-"""What every object store promises, on memory and on S3."""
+"""What every object store promises of its objects, on memory and on S3."""
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator
-from uuid import uuid4
+from dataclasses import replace
 
 import pytest
 
 from headrace.aws.session import AwsSession
 from headrace.errors import NotFoundError
-from headrace.lake.memory import MemoryStore
-from headrace.lake.ports import ObjectStore
+from headrace.lake.ports import Completion, ObjectStore, TailReader
 from headrace.lake.s3 import S3Store
-
-
-@pytest.fixture(params=["memory", "s3"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    request.getfixturevalue("aws_environment")
-    bucket = f"lake-{uuid4().hex}"
-    async with AwsSession("us-east-1") as aws:
-        client = await aws.client("s3")
-        await client.create_bucket(Bucket=bucket)
-        yield S3Store(client, bucket, page_keys=2)
+from tests.contract.lake.world import Bucket, sha256
 
 
 async def test_an_object_comes_back_byte_for_byte(store: ObjectStore) -> None:
     body = bytes(range(256)) * 5
     await store.put("events/a.parquet", body)
     assert await store.get("events/a.parquet") == body
+
+
+@pytest.mark.parametrize("count", [1, 8, 99, 100, 101, 1 << 16])
+async def test_a_tail_is_the_last_bytes_and_what_head_knows(store: ObjectStore, count: int) -> None:
+    assert isinstance(store, TailReader)
+    body = bytes(range(100))
+    for key in ("events/put", "events/staged"):
+        if key == "events/put":
+            await store.put(key, body)
+        else:
+            assert await store.complete(await store.stage(key, body)) is Completion.DONE
+        tail = await store.tail(key, count)
+        assert tail is not None
+        assert tail.body == body[-count:]
+        assert tail.info == await store.head(key)
+        assert (tail.info.size, tail.info.sha256) == (100, hashlib.sha256(body).hexdigest())
+
+
+async def test_an_empty_object_has_an_empty_tail_and_a_missing_one_has_none(store: ObjectStore) -> None:
+    assert isinstance(store, TailReader)
+    await store.put("empty", b"")
+    tail = await store.tail("empty", 8)
+    assert tail is not None
+    assert (tail.body, tail.info.size) == (b"", 0)
+    assert await store.tail("nothing", 8) is None
 
 
 async def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
@@ -58,7 +69,7 @@ async def test_head_and_list_agree_on_size_and_etag(store: ObjectStore) -> None:
     head = await store.head("a")
     assert head is not None
     assert head.size == 5
-    assert [info async for info in store.list("")] == [head]
+    assert [info async for info in store.list("")] == [replace(head, sha256=None)]
 
 
 async def test_the_etag_changes_with_the_content_and_only_with_it(store: ObjectStore) -> None:
@@ -93,16 +104,27 @@ async def test_awkward_keys_keep_their_spelling(store: ObjectStore, key: str) ->
     assert [info.key async for info in store.list("")] == [key]
 
 
-async def test_s3_keeps_metadata_and_checksum_beside_the_object(aws_environment: str) -> None:
-    bucket = f"lake-{uuid4().hex}"
-    async with AwsSession("us-east-1") as aws:
-        client = await aws.client("s3")
-        await client.create_bucket(Bucket=bucket)
-        store = S3Store(client, bucket)
-        await store.put("a", b"body", metadata={"sha256": "abc"})
-        head = await client.head_object(Bucket=bucket, Key="a", ChecksumMode="ENABLED")
-        assert head["Metadata"] == {"sha256": "abc"}
-        assert head["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"body").digest()).decode()
+async def test_listing_starts_behind_a_key_whether_it_exists_or_not(store: ObjectStore) -> None:
+    for key in ("x/1", "x/2", "x/3", "x/4", "y/5"):
+        await store.put(key, b"")
+    assert [info.key async for info in store.list("x/", after="x/1")] == ["x/2", "x/3", "x/4"]
+    assert [info.key async for info in store.list("x/", after="x/10")] == ["x/2", "x/3", "x/4"]
+    assert [info.key async for info in store.list("x/", after="w")] == ["x/1", "x/2", "x/3", "x/4"]
+    assert [info.key async for info in store.list("x/", after="x/4")] == []
+
+
+async def test_the_digest_of_what_was_put_is_known(store: ObjectStore) -> None:
+    await store.put("a", b"body", metadata={"made-by": "a test"})
+    head = await store.head("a")
+    assert head is not None
+    assert head.sha256 == sha256(b"body")
+
+
+async def test_s3_keeps_metadata_and_checksum_beside_the_object(bucket: Bucket) -> None:
+    await bucket.store().put("a", b"body", metadata={"made-by": "a test"})
+    head = await bucket.client.head_object(Bucket=bucket.name, Key="a", ChecksumMode="ENABLED")
+    assert head["Metadata"] == {"made-by": "a test", "sha256": sha256(b"body")}
+    assert head["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"body").digest()).decode()
 
 
 async def test_a_missing_bucket_is_told(aws_environment: str) -> None:

@@ -1,0 +1,35 @@
+"""What the commands of jobs have in common: what they are handed, and how they show that they work."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from headrace.catalog.results import ResultColumn, Row
+
+CloudFor = Callable[[Path], AbstractAsyncContextManager[None]]
+"""Points the AWS SDK at the cloud that belongs to a data folder."""
+
+Write = Callable[[Sequence[ResultColumn], Sequence[Row], str], None]
+"""Prints rows on stdout: columns, rows, style."""
+
+
+class Style(StrEnum):
+    """How the result is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr while the block runs, if that is a terminal. Yields what moves it on."""
+    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        yield partial(bar.advance, bar.add_task(what, total=total))

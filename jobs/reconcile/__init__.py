@@ -1,0 +1,1 @@
+"""Proves that what was read is what landed: control rows, manifests, ledger and objects against each other."""

@@ -1,0 +1,119 @@
+"""What a worker does with a lease before it reads the first record: finish, compare, remember."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import replace
+
+from headrace.delivery.deliver import Delivery
+from headrace.delivery.manifest import Manifest, decode, manifest_key
+from headrace.delivery.window import DedupWindow, from_bytes
+from headrace.errors import HaltedError, NotFoundError
+from headrace.lake.layout import batch_of_manifest, epoch_of_manifest, manifest_prefix
+from headrace.lake.ports import ObjectStore
+from headrace.leases.model import Intent, Lease
+from headrace.leases.ports import LeaseStore
+from headrace.telemetry.log import get_logger
+
+
+class Recovery:
+    """Brings a shard to where it can go on. Every step may be repeated."""
+
+    def __init__(self, delivery: Delivery, leases: LeaseStore) -> None:
+        self._delivery = delivery
+        self._store: ObjectStore = delivery.store
+        self._leases = leases
+
+    async def settle(self, lease: Lease) -> Lease:
+        """A lease as it was taken → the same without unfinished business.
+
+        A pending intent is finished (5 to 7), a row that is older than the bucket's manifests is brought up to them.
+        Raises `LeaseLostError`, `HaltedError`, `RetryableError`.
+        """
+        if lease.intent is not None:
+            lease = await self._finish(lease, lease.intent)
+        newer = await self._newer(lease)
+        return lease if newer is None else await self._adopt(lease, *newer)
+
+    async def window(self, lease: Lease, seconds: float) -> DedupWindow:
+        """The de-duplication window of the batches up to `lease`, read from the chain of their manifests."""
+        window = DedupWindow(seconds)
+        chain: list[Manifest] = []
+        key, latest, ids = lease.manifest, 0.0, 0
+        while key:
+            try:
+                manifest = await self._load(key)
+            except NotFoundError:  # removed by a lifecycle rule: older than any window
+                break
+            latest = latest or manifest.last_arrival
+            if not window.holds(ids, manifest.last_arrival, latest):
+                break
+            chain.append(manifest)
+            ids += manifest.ledger.committed
+            key = manifest.previous
+        for manifest in reversed(chain):
+            window.remember(from_bytes(manifest.event_ids), manifest.last_arrival)
+        return window
+
+    async def _finish(self, lease: Lease, intent: Intent) -> Lease:
+        try:
+            body = await self._store.get(intent.manifest)
+        except NotFoundError as error:
+            raise HaltedError(f"the pending intent's manifest is gone: {error}") from error
+        if hashlib.sha256(body).hexdigest() != intent.sha256:
+            raise HaltedError(f"{intent.manifest} is not what was decided on")
+        manifest = decode(intent.manifest, body)
+        if manifest.start != lease.checkpoint:
+            raise HaltedError(f"{intent.manifest} begins at {manifest.start}, but the checkpoint is {lease.checkpoint}")
+        get_logger().info("intent.resumed", shard=lease.shard_id, epoch=lease.epoch, batch_no=intent.batch_no)
+        return await self._delivery.finish(manifest, lease, caught_up_at=None)
+
+    async def _newer(self, lease: Lease) -> tuple[Manifest, int, int] | None:
+        """The last batch that took effect past this row, and the highest batch number and epoch met; None as a rule.
+
+        A batch is only planned once the one before is committed, so a manifest past the row's next batch, or effects
+        of that next batch, say that the row was restored from an older state, or made anew.
+        """
+        prefix = manifest_prefix(self._delivery.lineage, lease.shard_id)
+        found: dict[int, list[str]] = defaultdict(list)
+        async for each in self._store.list(prefix, after=f"{prefix}{lease.batch_no:010}"):
+            found[batch_of_manifest(each.key)].append(each.key)
+        if not found:
+            return None
+        last = max(found)
+        candidates = [await self._load(key) for key in found[last]]
+        applied = [manifest for manifest in candidates if await self._took_effect(manifest)]
+        if last == lease.batch_no and not applied:
+            return None  # planned by an earlier owner, never decided
+        epoch = max(epoch_of_manifest(key) for keys in found.values() for key in keys)
+        # Undecided ones all follow the same batch.
+        newest = applied[0] if applied else await self._load(candidates[0].previous)
+        return newest, last, epoch
+
+    async def _adopt(self, lease: Lease, newest: Manifest, last: int, epoch: int) -> Lease:
+        get_logger().error(
+            "control.restored", shard=lease.shard_id, row=lease.batch_no, found=newest.batch_no, batch_no=last + 1
+        )
+        await self._delivery.apply(newest)
+        key = manifest_key(newest)
+        return await self._leases.adopt(
+            lease,
+            replace(
+                lease,
+                checkpoint=newest.end,
+                batch_no=last + 1,
+                manifest=key,
+                ledger=newest.totals,
+                complete_through=newest.last_arrival,
+                epoch=max(epoch, lease.epoch) + 1,
+            ),
+        )
+
+    async def _took_effect(self, manifest: Manifest) -> bool:
+        for each in manifest.objects:
+            found = await self._store.head(each.key)
+            if found is not None and found.sha256 == each.sha256:
+                return True
+        return False
+
+    async def _load(self, key: str) -> Manifest:
+        return decode(key, await self._store.get(key))

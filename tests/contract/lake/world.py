@@ -1,0 +1,33 @@
+"""A fresh bucket on the emulator, and stores over it."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from headrace.aws.session import AwsSession
+from headrace.lake.s3 import S3Store
+
+PART = 10
+"""Bytes of a part here, so that small bodies have many. MiniStack takes parts that S3 would find too small."""
+
+
+class Bucket(NamedTuple):
+    client: Any
+    name: str
+
+    def store(self, part_bytes: int = PART) -> S3Store:
+        return S3Store(self.client, self.name, page_keys=2, part_bytes=part_bytes)
+
+
+@contextlib.asynccontextmanager
+async def fresh_bucket() -> AsyncIterator[Bucket]:
+    async with AwsSession("us-east-1") as aws:
+        bucket = Bucket(await aws.client("s3"), f"lake-{uuid4().hex}")
+        await bucket.client.create_bucket(Bucket=bucket.name)
+        yield bucket
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,103 @@
+"""A service as a process of its own, and what can be seen of it from outside."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.conftest import wait_for_http
+
+READY_SECONDS = 20.0
+
+
+class Service:
+    """One process, started again as a supervisor would."""
+
+    def __init__(self, name: str, module: str, env: Mapping[str, str], url: str, folder: Path) -> None:
+        self.url = url
+        self._command = [sys.executable, "-m", module]
+        self._env = dict(env)
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=self._env, stdout=log, stderr=log)
+        if ready:
+            wait_for_http(f"{self.url}/readyz", self._process, READY_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL, and bury it; it may never have been started, or be dead already."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Any other signal; returns at once."""
+        assert self._process is not None
+        self._process.send_signal(number)  # of a dead one: nothing
+
+    def alive(self) -> bool:
+        """Whether it is the process that was started, and says that it lives."""
+        assert self._process is not None
+        return self._process.poll() is None and self.status("/livez") == 200
+
+    def status(self, path: str) -> int:
+        """The HTTP status of a path; 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=15) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def resident_bytes(self) -> int:
+        """Memory of the process, as the kernel counts it: what it holds now."""
+        return _status_bytes(self.pid, "VmRSS")
+
+    def peak_bytes(self) -> int:
+        """The most it ever held."""
+        return _status_bytes(self.pid, "VmHWM")
+
+    def metric(self, name: str) -> float:
+        """The sum over all labels."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=15) as response:
+            lines = response.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line))
+
+    def logged(self) -> Counter[str]:
+        """How often it has said what, over all its lives."""
+        lines = self._log.read_bytes().splitlines() if self._log.exists() else []
+        return Counter(event for line in lines if (event := _event(line)))
+
+    def tail(self) -> str:
+        """The end of its log, for a failure's message."""
+        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-15:])
+
+
+def _status_bytes(pid: int, field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def _event(line: bytes) -> str:
+    """Of a line of the log; what a killed process left unfinished says nothing."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return ""

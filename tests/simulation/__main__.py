@@ -1,0 +1,121 @@
+"""`python -m tests.simulation --seeds N`: every fault at every call, pairs, N seeds and the hunt for every mutant.
+
+`--seed 17`, `--fault 42:late` (twice for a pair), `--mutant NAME` or `--no-fault`: one run, with its trace.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
+from itertools import islice
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.simulation.cases import Case, run
+from tests.simulation.faults import Fault
+from tests.simulation.hunting import PAIRS, every_fault, hunt, pairs
+from tests.simulation.mutants import Mutant
+from tests.simulation.report import Tally, show
+from tests.simulation.rules import ALL, HARM, Rule
+
+CHUNK = 10
+MOST_SHOWN = 20
+"""Violations after which a long run gives up."""
+
+Job = Callable[[], Tally]
+
+
+def main() -> int:
+    """0 when no rule was broken and no mutant survived; 1 otherwise."""
+    options = _parse(sys.argv[1:])
+    faults = tuple(options.fault)
+    if options.seed is not None or faults or options.no_fault:
+        return _one(Case(seed=options.seed, faults=faults, mutant=options.mutant), quiet=options.quiet)
+    began = time.monotonic()
+    tally = _all(list(_jobs(options.seeds, options.pairs)))
+    show(tally, time.monotonic() - began, Console())
+    return 1 if tally.broken or tally.survivors else 0
+
+
+def _one(case: Case, *, quiet: bool) -> int:
+    outcome = run(case, tracing=not quiet)
+    for line in outcome.trace:
+        print(line)
+    print(outcome.violation or f"nothing is wrong after {len(outcome.calls)} calls")
+    return 0 if outcome.violation is None else 1
+
+
+def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
+    """(runs, work), the longest first."""
+    for mutant in Mutant:
+        for enforced in (ALL, HARM):
+            yield 1, partial(_hunt, mutant, enforced)
+    calls = run(Case()).calls
+    kinds = {
+        "no fault, and each fault at each call": [Case(), *every_fault(calls)],
+        "pairs within a batch": pairs(calls, pair_count),
+        "seeds": [Case(seed=seed) for seed in range(seeds)],
+    }
+    for kind, cases in kinds.items():
+        left = iter(cases)
+        while chunk := list(islice(left, CHUNK)):
+            yield len(chunk), partial(_play, kind, chunk)
+
+
+def _play(kind: str, cases: Sequence[Case]) -> Tally:
+    tally = Tally()
+    for case in cases:
+        tally.add(kind, run(case))
+    return tally
+
+
+def _hunt(mutant: Mutant, enforced: frozenset[Rule]) -> Tally:
+    return Tally(hunts=[hunt(mutant, enforced=enforced)])
+
+
+def _all(jobs: Sequence[tuple[int, Job]]) -> Tally:
+    """One process per core."""
+    tally = Tally()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ProcessPoolExecutor(cores) as pool, Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("simulating", total=sum(runs for runs, _ in jobs))
+        waiting: dict[Future[Tally], int] = {pool.submit(job): runs for runs, job in jobs}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                tally.merge(future.result())
+                progress.update(bar, advance=waiting.pop(future), description=_description(tally))
+            if len(tally.broken) >= MOST_SHOWN:
+                pool.shutdown(cancel_futures=True)
+                break
+    return tally
+
+
+def _description(tally: Tally) -> str:
+    return f"[red]{len(tally.broken)} violations" if tally.broken else "simulating"
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="how many pairs of faults")
+    parser.add_argument("--seed", type=int, help="one seed")
+    parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="CALL:FAULT")
+    parser.add_argument("--no-fault", action="store_true", help="the scenario as it is")
+    parser.add_argument("--mutant", type=Mutant, choices=list(Mutant), help="with one rule taken out")
+    parser.add_argument("--quiet", action="store_true", help="no trace")
+    return parser.parse_args(words)
+
+
+def _fault(text: str) -> tuple[int, Fault]:
+    index, _, name = text.partition(":")
+    return int(index), Fault(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

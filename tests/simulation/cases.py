@@ -1,0 +1,103 @@
+"""One run of the simulator: which faults it meets, and how to have the same run again."""
+
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.simulation import wandering
+from tests.simulation.build import PRODUCTION, Build
+from tests.simulation.faults import Call, Fault, Weather, at
+from tests.simulation.loop import DeadlockError, LivelockError
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.oracle import verify
+from tests.simulation.rules import ALL, Rule, ViolationError
+from tests.simulation.world import World
+
+
+SCENARIO_SEED = 18
+"""Of the scenario's traffic: with repeats, dead letters, and records for each child of the split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Either a seed, or the fixed scenario with faults at numbered calls."""
+
+    seed: int | None = None
+    faults: tuple[tuple[int, Fault], ...] = ()
+    mutant: Mutant | None = None
+
+    @property
+    def arguments(self) -> str:
+        """Of `python -m tests.simulation`, for this very run."""
+        words = [f"--seed {self.seed}"] if self.seed is not None else []
+        words += [f"--fault {index}:{fault}" for index, fault in self.faults]
+        if not words:
+            words = ["--no-fault"]
+        return " ".join([*words, *([f"--mutant {self.mutant}"] if self.mutant else [])])
+
+    @property
+    def reproduce(self) -> str:
+        """The line that repeats it."""
+        return f'make simulate ARGS="{self.arguments}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run found."""
+
+    case: Case
+    violation: ViolationError | None
+    calls: tuple[Call, ...]
+    injected: Counter[tuple[Fault, str]]
+    checked: Counter[Rule]
+    seconds: float
+    trace: tuple[str, ...] = field(default=(), repr=False)
+
+
+def run(case: Case, *, enforced: frozenset[Rule] = ALL, tracing: bool = False) -> Outcome:
+    """Play a case to its end, or to the first rule that is broken."""
+    began = time.process_time()
+    build: Build = MUTANTS[case.mutant] if case.mutant else PRODUCTION
+    rng = random.Random(f"wandering {case.seed}")
+    weather = Weather(rng)
+    hook = at(dict(case.faults)) if case.seed is None else weather
+    violation = None
+    seed = SCENARIO_SEED if case.seed is None else case.seed
+    with World(seed, hook=hook, build=build, enforced=enforced, tracing=tracing) as world:
+        try:
+            if case.seed is None:
+                scenario(world)
+            else:
+                wandering.wander(world, weather, rng)
+            world.heal()
+            world.drain()
+            verify(world)
+        except ViolationError as error:
+            violation = error
+        except (DeadlockError, LivelockError) as error:
+            violation = ViolationError(Rule.PROGRESS, repr(error))
+        if violation is not None:
+            world.say(f"VIOLATION {violation}")
+    return Outcome(
+        case=case,
+        violation=violation,
+        calls=tuple(world.calls),
+        injected=world.injected,
+        checked=world.judge.checked,
+        seconds=time.process_time() - began,
+        trace=tuple(world.trace or ()),
+    )
+
+
+def scenario(world: World) -> None:
+    """Two workers of different versions, a shard that changes hands, a split; repeats and dead letters among it all."""
+    world.start()
+    world.produce(9)
+    world.advance(2.5)
+    world.start(version=1)
+    world.produce(8)
+    world.advance(4.0)
+    world.split(0)
+    world.produce(4)
+    world.advance(2.5)

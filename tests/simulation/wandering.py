@@ -1,0 +1,123 @@
+"""A seed's run: a walk through everything that can be done to the fleet and go wrong with it."""
+
+import random
+from collections.abc import Callable
+
+from tests.simulation.faults import JUMP_SECONDS, Fault, Weather
+from tests.simulation.world import World
+
+STEPS = (8, 22)
+RECORDS = 90
+"""At most, so that a run stays short."""
+WORKERS = 4
+PORTS = ("leases", "store", "counters", "stream", "reader", "cpu", "clock")
+STORM = 0.15
+"""Chance of a fault per call while it lasts."""
+
+
+class Walk:
+    """One step is one method; the names are those of docs/delivery.md's failure matrix where it has one."""
+
+    def __init__(self, world: World, weather: Weather, rng: random.Random) -> None:
+        self._world = world
+        self._weather = weather
+        self._rng = rng
+        self._produced = 0
+
+    def produce(self) -> None:
+        """Records come in."""
+        count = min(self._rng.randrange(1, 10), RECORDS - self._produced)
+        if count > 0:
+            self._produced += count
+            self._world.produce(count)
+
+    def wait(self) -> None:
+        """Time passes."""
+        self._world.advance(self._rng.choice((0.01, 0.05, 0.2, 1.0, 3.0, 8.0)))
+
+    def accident(self) -> None:
+        """One fault at one of the next calls of one port."""
+        port = self._rng.choice(PORTS)
+        fault = self._rng.choice(list(Fault))
+        skip = [self._rng.randrange(4)]
+
+        def matches(call_name: str) -> bool:
+            if call_name.partition(".")[0] != port:
+                return False
+            skip[0] -= 1
+            return skip[0] < 0
+
+        self._weather.expect(lambda call: matches(call.name), fault)
+
+    def storm(self) -> None:
+        """A share of all calls goes wrong for a while."""
+        self._weather.rate = self._rng.uniform(0.01, STORM)
+        self._world.advance(self._rng.uniform(1.0, 20.0))
+        self._weather.rate = 0.0
+
+    def crash(self) -> None:
+        """kill -9."""
+        if live := self._world.live:
+            self._rng.choice(live).crash()
+
+    def pause(self) -> None:
+        """kill -STOP, and -CONT later."""
+        if live := self._world.live:
+            self._rng.choice(live).pause(self._rng.uniform(1.0, 40.0))
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if live := self._world.live:
+            self._rng.choice(live).terminate()
+
+    def deploy(self) -> None:
+        """Another version takes over."""
+        if live := self._world.live:
+            self._world.deploy(self._rng.choice(live))
+            self._world.advance(0.1)
+
+    def jump(self) -> None:
+        """A wall clock is set."""
+        if live := self._world.live:
+            self._rng.choice(live).clock.jump(self._rng.choice((-JUMP_SECONDS, JUMP_SECONDS)))
+
+    def scale(self) -> None:
+        """A worker more, which steals."""
+        if len(self._world.live) < WORKERS:
+            self._world.start(self._rng.randrange(2))
+
+    def split(self) -> None:
+        """A reshard."""
+        if len(self._world.open_shards()) < WORKERS:
+            self._world.split(self._rng.randrange(10))
+
+    def merge(self) -> None:
+        """A reshard the other way."""
+        self._world.merge(self._rng.randrange(10))
+
+
+WEIGHTS: dict[Callable[[Walk], None], int] = {
+    Walk.produce: 7,
+    Walk.wait: 9,
+    Walk.accident: 8,
+    Walk.storm: 2,
+    Walk.crash: 2,
+    Walk.pause: 2,
+    Walk.terminate: 1,
+    Walk.deploy: 1,
+    Walk.jump: 1,
+    Walk.scale: 2,
+    Walk.split: 1,
+    Walk.merge: 1,
+}
+
+
+def wander(world: World, weather: Weather, rng: random.Random) -> None:
+    """Begin with a worker and some records, then as the seed has it."""
+    walk = Walk(world, weather, rng)
+    world.start(rng.randrange(2))
+    walk.produce()
+    steps = rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=rng.randint(*STEPS))
+    for step in steps:
+        step(walk)
+    weather.clear()

@@ -1,0 +1,168 @@
+"""One process of the fleet: the transformer's parts, wired as the service wires them, on simulated ports."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.budget import BufferBudget
+from headrace.delivery.fleet import Fleet
+from headrace.delivery.shard import ShardWorker
+from headrace.errors import HeadraceError
+from headrace.events.enrich import Enricher
+from headrace.events.parse import Policy
+from headrace.events.transform import Transformer
+from headrace.leases.keeper import CaughtUp, LeaseKeeper
+from headrace.leases.model import Lease
+from headrace.runtime import Shutdown
+from headrace.stream.ports import Position, ShardId, ShardReader
+from headrace.telemetry.health import Health
+from headrace.telemetry.metrics import Metrics
+from tests.simulation.network import Network, Ported
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+FAILOVER_SECONDS = 10.0
+SHUTDOWN_SECONDS = 100.0
+DEDUP_SECONDS = 1e6
+"""Longer than any run, so that a repeat in the same shard is one whenever it comes."""
+BUFFER_BYTES = 1 << 20
+
+POLICIES = (BatchPolicy(rows=4, age=2.0), BatchPolicy(rows=7, age=3.0, partitions=2))
+"""By version: two versions cut batches differently."""
+
+transformer = Transformer(Policy(), Enricher(), anonymous_key=b"simulation")
+metrics = Metrics()
+"""Shared by all workers of all worlds of this process: nobody looks at them here, and making some takes a while."""
+
+
+class WorkerClock:
+    """A worker's clocks: the world's time, each with an offset of its own. The wall clock may jump."""
+
+    def __init__(self, world: "World", network: Network, *, wall: float, monotonic: float) -> None:
+        self._world = world
+        self._network = network
+        self._wall = wall
+        self._monotonic = monotonic
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC, as this worker believes."""
+        return self._world.clock.now() + self._wall
+
+    def monotonic(self) -> float:
+        """Seconds since this machine was started."""
+        return self._world.clock.monotonic() + self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Clock`."""
+        await self._network.local("clock.sleep", asyncio.sleep, seconds)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock by so much."""
+        self._wall += seconds
+
+
+class Worker:
+    """A process: started once, and gone for good when it has ended, crashed or drained."""
+
+    def __init__(self, world: "World", name: str, *, version: int, wall: float, monotonic: float) -> None:
+        self.name = name
+        self.version = version
+        self._world = world
+        self._network = Network(world, self)
+        self.clock = WorkerClock(world, self._network, wall=wall, monotonic=monotonic)
+        self._shutdown = Shutdown(SHUTDOWN_SECONDS, self.clock)
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._wakes_at = 0.0
+        self.crashed = False
+        self.error: BaseException | None = None
+        """What ended it, if it was not told to."""
+        self.fleet = self._fleet()
+        self._task = asyncio.get_running_loop().create_task(self.fleet.run(self._shutdown))
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return not self.crashed and not self._task.done()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._shutdown.requested
+
+    async def awake(self) -> None:
+        """Wait while the worker is stopped. A worker that has vanished gets no further than here."""
+        if not self.crashed:
+            await self._awake.wait()
+        if self.crashed:
+            raise asyncio.CancelledError
+
+    def pause(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after that long."""
+        self._awake.clear()
+        self._wakes_at = max(self._wakes_at, self._world.clock.monotonic() + seconds)
+        self._world.later(seconds, self._wake_when_due)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        self._awake.set()
+
+    def crash(self) -> None:
+        """SIGKILL. What its code does on the way out reaches no port any more."""
+        if self.running:
+            self.crashed = True
+            self._task.cancel()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._shutdown.request()
+
+    def _wake_when_due(self) -> None:
+        if self._world.clock.monotonic() > self._wakes_at - 1e-6:
+            self.wake()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.error = task.exception()
+        self._world.ended(self)
+
+    def _fleet(self) -> Fleet:
+        world, clock = self._world, self.clock
+        health = Health(clock=clock)
+        leases, store, counters, stream = (
+            Ported(port, name, self._network) for name, port in world.ports(self).items()
+        )
+        policy = POLICIES[self.version % len(POLICIES)]
+        planner = world.build.planner(transformer, policy, lineage=world.lineage)
+        delivery = world.build.delivery(store, counters, leases, lineage=world.lineage, metrics=metrics, clock=clock)
+        recovery = world.build.recovery(delivery, leases)
+        budget = BufferBudget(BUFFER_BYTES)
+
+        def open_reader(shard_id: ShardId, position: Position) -> ShardReader:
+            reader: Any = Ported(stream.open(shard_id, position), "reader", self._network)
+            return reader
+
+        async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            async def inline() -> Any:
+                return function(*args, **kwargs)
+
+            return await self._network.local("cpu.plan", inline)
+
+        def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
+            return LeaseKeeper(
+                leases, stream, world.stream_info,
+                owner=self.name, failover=FAILOVER_SECONDS, start="TRIM_HORIZON",
+                caught_up=caught_up, clock=clock, metrics=metrics,
+            )  # fmt: skip
+
+        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
+            return ShardWorker(
+                lease, open_reader, planner, delivery, recovery,
+                policy=policy, budget=budget, info=world.stream_info, before_end=keeper.sync, dedup_seconds=DEDUP_SECONDS,
+                clock=clock, metrics=metrics, health=health, in_thread=in_thread,
+            )  # fmt: skip
+
+        return Fleet(make_keeper, make_worker, metrics=metrics, health=health)

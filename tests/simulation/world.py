@@ -1,0 +1,326 @@
+"""Everything around the workers, and the workers: made from a seed, driven step by step, healed in the end."""
+
+import asyncio
+import contextlib
+import copy
+import hashlib
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Self
+
+from headrace.errors import HeadraceError, RequestError
+from headrace.leases.model import SHARD_END, TRIM_HORIZON, Lease, lease_key, lineage
+from headrace.stream.memory import UNLIMITED, Disturbance, MemoryStream
+from headrace.stream.ports import Record, ShardId
+from tests.simulation.build import PRODUCTION, Build
+from tests.simulation.faults import Call, Fault, Hook, nothing
+from tests.simulation.logs import logs_to
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import LATENCY_SECONDS, Request
+from tests.simulation.rules import ALL, Judge, Rule, ViolationError
+from tests.simulation.traffic import START, Traffic
+from tests.simulation.watch import Watch
+from tests.simulation.worker import Worker
+
+RESTART_SECONDS = 15.0
+"""From the end of a worker to the start of the next: longer than a lease lasts, so that others take over first."""
+IDLE_SECONDS = 1.5
+ITERATOR_SECONDS = 20.0
+"""Shorter than a pause, so that iterators expire."""
+HEAL_SECONDS = 600.0
+STEP_SECONDS = 5.0
+SKEW_SECONDS = 30.0
+"""How far workers' wall clocks may be apart from the start."""
+
+
+class WorldClock:
+    """True time. Nobody in the world can read it but the stream."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC."""
+        return START + self._loop.time()
+
+    def monotonic(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        await asyncio.sleep(seconds)
+
+
+class World:
+    """Use as a context manager. All methods may raise the `ViolationError` that was found meanwhile."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        hook: Hook = nothing,
+        build: Build = PRODUCTION,
+        shards: int = 2,
+        enforced: frozenset[Rule] = ALL,
+        tracing: bool = False,
+    ) -> None:
+        self.hook = hook
+        self.build = build
+        self.injected: Counter[tuple[Fault, str]] = Counter()
+        """Faults by kind and port call."""
+        self.calls: list[Call] = []
+        self.trace: list[str] | None = [] if tracing else None
+        self.desired = 0
+        """How many workers there shall be."""
+        self._loop = VirtualLoop()
+        self._latency = random.Random(f"latency {seed}")
+        self._clocks = random.Random(f"clocks {seed}")
+        self._traffic = Traffic(random.Random(f"traffic {seed}"))
+        self.clock = WorldClock(self._loop)
+        self.stream = MemoryStream(
+            self.clock,
+            shards=shards,
+            idle_seconds=IDLE_SECONDS,
+            page_records=3,
+            limits=replace(UNLIMITED, iterator_seconds=ITERATOR_SECONDS),
+            disturbance=Disturbance(seed=seed, empty_pages=0.05, failed_entries=0.05, lost_answers=0.05),
+        )
+        self.stream_info = self._loop.run(self.stream.info())
+        self.lineage = lineage("simulation", self.stream_info)
+        self.leases = build.leases()
+        self.store = build.store()
+        self.counters = build.counters()
+        self.judge = Judge(enforced)
+        self.watch = Watch(self, self.judge)
+        self.workers: list[Worker] = []
+        self._names = itertools.count()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._closing = False
+        self._logs = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._logs.enter_context(logs_to(self.say if self.trace is not None else None))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        self._broken.cancel()
+        for worker in self.workers:
+            worker.crash()
+        self._loop.end()
+        self._logs.close()
+
+    # What can be done to the world.
+
+    def start(self, version: int = 0) -> None:
+        """A worker more."""
+        self.desired += 1
+        self._loop.run(self._start(version))
+
+    def produce(self, count: int) -> None:
+        """Records more on the stream."""
+        entries = self._traffic.entries(count)
+        self.say(f"{count} records are put on the stream")
+        self._loop.run(self.stream.put(entries))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._loop.run(asyncio.wait({self._broken}, timeout=seconds))
+        if self._broken.done():
+            self._broken.result()
+
+    def split(self, choice: int) -> None:
+        """Split one of the open shards."""
+        shards = self.open_shards()
+        parent = shards[choice % len(shards)]
+        self.say(f"{parent} is split")
+        self.stream.split(parent)
+
+    def merge(self, choice: int) -> None:
+        """Merge two neighbours, if there are any."""
+        shards = self.open_shards()
+        pairs = list(itertools.permutations(shards, 2))
+        for left, right in pairs[choice % max(1, len(pairs)) :] + pairs:
+            with contextlib.suppress(RequestError):
+                self.stream.merge(left, right)
+                self.say(f"{left} and {right} are merged")
+                return
+
+    def deploy(self, worker: Worker) -> None:
+        """Stop a worker, and start one of the next version beside it."""
+        worker.terminate()
+        self._loop.create_task(self._start(worker.version + 1))
+
+    def heal(self) -> None:
+        """No more faults; wait until all that was produced is delivered and nothing is under way."""
+        self.say("the faults are over")
+        self.hook = nothing
+        deadline = self.clock.monotonic() + HEAL_SECONDS
+        while (missing := self._unfinished()) is not None:
+            if self.clock.monotonic() > deadline:
+                raise ViolationError(Rule.PROGRESS, f"{HEAL_SECONDS:.0f} s after the last fault: {missing}")
+            self._wake_all()
+            self.advance(STEP_SECONDS)
+        self._wake_all()
+        self.judge.checked[Rule.PROGRESS] += 1
+
+    def drain(self) -> None:
+        """SIGTERM to all. They end in time and leave no lease behind."""
+        self.desired = 0
+        drained = {worker.name for worker in self.workers if worker.running}
+        for worker in self.workers:
+            worker.terminate()
+        self.advance(STEP_SECONDS * 3)
+        late = [worker.name for worker in self.workers if worker.running]
+        self.judge.check(Rule.RELEASE, not late, f"{late} do not end after SIGTERM")
+        held = [row.key for row in self.leases._rows.values() if row.owner in drained and not row.ended]
+        self.judge.check(Rule.RELEASE, not held, f"{held} are not released")
+
+    # What workers and their network ask of it.
+
+    def announce(self, worker: Worker, request: Request) -> Fault | None:
+        """A worker makes a call: what shall happen to it?"""
+        call = Call(index=len(self.calls), worker=worker.name, name=request.name, subject=request.subject)
+        self.calls.append(call)
+        fault = self.hook(call)
+        if fault is not None:
+            self.injected[fault, call.name] += 1
+        if self.trace is not None and (fault is not None or request.name not in {"clock.sleep", "reader.read"}):
+            self.say(f"{call.worker} {call.name} {call.subject} {f'*** {fault}' if fault else ''}", call.index)
+        return fault
+
+    def ports(self, worker: Worker) -> dict[str, Any]:
+        """What a worker's calls reach, by the name of the port."""
+        store = self.build.store_of(self.store, worker)
+        return {"leases": self.leases, "store": store, "counters": self.counters, "stream": self.stream}
+
+    def send(self, worker: Worker, request: Request, delay: float, *, torn: bool) -> asyncio.Task[Any]:
+        """Carry a write to its port, whatever becomes of its sender."""
+        task = self._loop.create_task(self._land(worker, request, delay, torn))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    def latency(self) -> float:
+        """Seconds that a request or an answer takes."""
+        return self._latency.uniform(0.001, LATENCY_SECONDS)
+
+    def ended(self, worker: Worker) -> None:
+        """A worker is gone, for whatever reason; another one is started in its place after a while."""
+        self.say(f"{worker.name} has ended: {worker.error or ('killed' if worker.crashed else 'drained')}")
+        if worker.error is not None and not isinstance(worker.error, HeadraceError):
+            self.fail(ViolationError(Rule.DEFECT, f"{worker.name} ended by {worker.error!r}"))
+        self.later(RESTART_SECONDS, lambda: self._replace(worker.version))
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something in so many seconds."""
+        if not self._closing:
+            self._loop.call_later(seconds, what)
+
+    def fail(self, violation: BaseException) -> None:
+        """Something is wrong: `advance` will raise it."""
+        self.say(f"VIOLATION {violation}")
+        if not self._broken.done():
+            self._broken.set_exception(violation)
+
+    def say(self, what: str, index: int | None = None) -> None:
+        """A line for the trace."""
+        if self.trace is not None:
+            number = "" if index is None else f"#{index}"
+            self.trace.append(f"{self.clock.monotonic():9.3f} {number:>6} {what.rstrip()}")
+
+    @staticmethod
+    def digest(body: bytes) -> str:
+        """SHA-256, hex."""
+        return hashlib.sha256(body).hexdigest()
+
+    # What is in it.
+
+    def records(self, shard_id: ShardId) -> list[Record]:
+        """All that a shard was given."""
+        return self.stream._shards.find(shard_id, self.clock.now()).records
+
+    def behind(self, shard_id: ShardId, checkpoint: str) -> int:
+        """How many records of a shard come after a checkpoint."""
+        if checkpoint == SHARD_END:
+            return 0
+        passed = -1 if checkpoint == TRIM_HORIZON else int(checkpoint)
+        return sum(1 for record in self.records(shard_id) if int(record.sequence_number) > passed)
+
+    def row(self, shard_id: ShardId) -> Lease | None:
+        """A shard's row in the control table."""
+        return self.leases._rows.get(lease_key(self.stream_info, shard_id))
+
+    @property
+    def live(self) -> list[Worker]:
+        """Workers that run, are not stopped and have not been told to end."""
+        return [worker for worker in self.workers if worker.running and not worker.draining]
+
+    def open_shards(self) -> list[ShardId]:
+        """Shards that still take records."""
+        return [shard.shard_id for shard in self._loop.run(self.stream.shards()) if not shard.closed]
+
+    def _unfinished(self) -> str | None:
+        if self._under_way:
+            return "requests are under way"
+        for shard in self._loop.run(self.stream.shards()):
+            row = self.row(shard.shard_id)
+            if row is None:
+                return f"{shard.shard_id} has no row"
+            behind = self.behind(shard.shard_id, row.checkpoint)
+            if behind or row.intent is not None or (shard.closed and not row.ended):
+                return f"{shard.shard_id} is {behind} records behind: {row}"
+        return None
+
+    def _wake_all(self) -> None:
+        for worker in self.workers:
+            worker.wake()
+
+    async def _start(self, version: int) -> None:
+        self._new_worker(version)
+
+    def _new_worker(self, version: int) -> None:
+        wall = self._clocks.uniform(-SKEW_SECONDS, SKEW_SECONDS)
+        name = f"w{next(self._names)}"
+        self.say(f"{name} of version {version} starts")
+        monotonic = self._clocks.uniform(0.0, 1e6)
+        self.workers.append(Worker(self, name, version=version, wall=wall, monotonic=monotonic))
+
+    def _replace(self, version: int) -> None:
+        if not self._closing and len(self.live) < self.desired:
+            self._new_worker(version)
+
+    async def _land(self, worker: Worker, request: Request, delay: float, torn: bool) -> Any:
+        await asyncio.sleep(delay)
+        try:
+            outcome = await (self._tear(request) if torn else request())
+        except HeadraceError as error:
+            outcome = error
+        try:
+            self.watch.after(request, outcome)
+        except ViolationError as violation:
+            self.fail(violation)
+        if self.trace is not None:
+            told = f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else ""
+            self.say(f"   {worker.name} {request.name} {request.subject} lands {told}")
+        return outcome
+
+    async def _tear(self, request: Request) -> Any:
+        """Half of what a call would do."""
+        if request.name == "leases.create":
+            return await request.target(request.args[0][:1])
+        before = copy.deepcopy(vars(self.counters))
+        outcome = await request()
+        for name, items in vars(self.counters).items():
+            changed = [key for key in sorted(items) if before[name].get(key) != items[key]]
+            for key in changed[::2]:
+                if key in before[name]:
+                    items[key] = before[name][key]
+                else:
+                    del items[key]
+        return outcome
