@@ -3,59 +3,21 @@
 The folder may also hold some that were never decided, of workers that lost their lease in that moment.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import msgspec
 
 from headrace.clock import hour_of
-from headrace.concurrency import for_each
 from headrace.delivery.manifest import Manifest, decode, manifest_key
+from headrace.delivery.manifests import ManifestReader
 from headrace.errors import HaltedError, NotFoundError
-from headrace.lake.layout import EVENTS, Quarantine, batch_of_manifest, manifest_prefix
-from headrace.lake.ports import ObjectStore
+from headrace.lake.layout import EVENTS, Quarantine
 from jobs.reconcile.audit import Audit, Check
 
 AHEAD = 64
-"""Manifests fetched at once: the chain is only known one by one, the names in the folder all together."""
-CONCURRENT_MANIFESTS = 16
-
-
-class ManifestReader:
-    """Reads the manifests of one shard, from newer to older ones."""
-
-    def __init__(self, store: ObjectStore, lineage: str, shard: str) -> None:
-        self._store = store
-        self._prefix = manifest_prefix(lineage, shard)
-        self._near: dict[str, bytes] = {}
-
-    async def load(self, key: str) -> Manifest:
-        """One manifest. Raises `NotFoundError`; `HaltedError` when it is none, or does not add up."""
-        if key not in self._near:
-            self._near = await self._up_to(batch_of_manifest(key))
-        if (body := self._near.pop(key, None)) is None:
-            raise NotFoundError(f"no object {key!r}")
-        try:
-            return decode(key, body)
-        except AssertionError as error:  # what a worker must never write is what this job is there to find
-            raise HaltedError(f"{key}: {error}") from error
-
-    async def _up_to(self, batch_no: int) -> dict[str, bytes]:
-        bodies: dict[str, bytes] = {}
-
-        async def fetch(key: str) -> None:
-            bodies[key] = await self._store.get(key)
-
-        await for_each([key async for key in self._keys(batch_no)], fetch, limit=CONCURRENT_MANIFESTS)
-        return bodies
-
-    async def _keys(self, batch_no: int) -> AsyncIterator[str]:
-        first = max(0, batch_no - AHEAD + 1)
-        async for found in self._store.list(self._prefix, after=f"{self._prefix}{first:010}"):
-            if batch_of_manifest(found.key) > batch_no:
-                return
-            yield found.key
+"""Manifests fetched at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +35,7 @@ async def follow(reader: ManifestReader, newest: str, *, since: int, audit: Audi
     key = newest
     while key:
         try:
-            manifest = await reader.load(key)
+            manifest = decode(key, await reader.body(key))
         except NotFoundError:
             audit.compare(Check.MANIFEST, key, expected={"manifest": "there"}, found=None)
             return Chain(manifests=manifests, broken=True)

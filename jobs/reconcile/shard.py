@@ -11,11 +11,12 @@ from typing import Self
 from headrace.clock import HOUR_SECONDS, hour_of
 from headrace.counters.ports import HourLedger
 from headrace.delivery.manifest import Manifest, decode
+from headrace.delivery.manifests import ManifestReader
 from headrace.errors import HaltedError, NotFoundError
 from headrace.lake.ports import ObjectStore
 from headrace.leases.model import Intent, Lease, Ledger
 from jobs.reconcile.audit import Audit, Check
-from jobs.reconcile.chain import Chain, ManifestReader, check_manifests, follow, slim
+from jobs.reconcile.chain import AHEAD, Chain, check_manifests, follow, slim
 from jobs.reconcile.places import Places
 
 SLACK_HOURS = 1
@@ -88,7 +89,7 @@ async def look(places: Places, seen: Lease, lineage: str, hours: Hours, audit: A
         audit.compare(Check.CONTROL, seen.key, expected={"row": "there"}, found=None)
         lease = seen
     pending = None if lease.intent is None else await _pending(places.store, lease.intent, audit)
-    reader = ManifestReader(places.store, lineage, lease.shard_id)
+    reader = ManifestReader(places.store, lineage, lease.shard_id, ahead=AHEAD)
     chain = await follow(reader, lease.manifest, since=hours.first - SLACK_HOURS, audit=audit)
     view = ShardView(lease=lease, chain=chain, pending=pending, hours=hours)
     check_manifests(view.decided, audit)

@@ -1,8 +1,9 @@
 """Wiring of the replay, and the way through all objects."""
 
+import hashlib
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from headrace.aws.session import AwsSession
 from headrace.clock import SystemClock
@@ -56,18 +57,24 @@ async def run(settings: Settings, selection: Selection, mending: Mending, report
                 store, DynamoCounterWriter(dynamodb, settings.counters_table), leases,
                 lineage=origin, metrics=Metrics(), clock=clock,
             )  # fmt: skip
+            owner = f"replay:{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
             replayer = Replayer(
                 transform, mending, delivery, Recovery(delivery, leases), leases,
-                policy=BatchPolicy.of(settings), owner=f"replay:{socket.gethostname()}:{uuid.uuid4().hex[:8]}",
-                failover=settings.failover_seconds, dedup_seconds=settings.dedup_window, clock=clock,
+                policy=BatchPolicy.of(settings), owner=owner, failover=settings.failover_seconds,
+                dedup_seconds=settings.dedup_window, clock=clock,
             )  # fmt: skip
-            await go_through(store, keys, selection, replayer.replay, report, advance, at_once=OBJECTS_AT_ONCE)
+            await go_through(store, in_order_of(owner, keys), selection, replayer.replay, report, advance)
             return []
+
+
+def in_order_of(owner: str, keys: Sequence[str]) -> list[str]:
+    """Each process goes through the objects in an order of its own, so that two rarely meet at one."""
+    return sorted(keys, key=lambda key: hashlib.sha256(f"{owner} {key}".encode()).digest())
 
 
 async def go_through(
     store: ObjectStore,
-    keys: list[str],
+    keys: Sequence[str],
     selection: Selection,
     handle: Handle,
     report: Report,

@@ -75,9 +75,12 @@ class Report:
         if repeats:
             lines[0] += f", {_count(repeats, 'repeat')} dropped"
         if failed:
-            why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
-            lines[0] += f"; {_count(failed, 'line')} {'would fail' if self.dry_run else 'failed'} again"
-            lines[0] += f" ({why})" if why else ""
+            why = [f"{count:,} {reason}" for reason, count in self.reasons.most_common()]
+            if decided := failed - self.reasons.total():
+                why.append(f"{decided:,} as an earlier run had decided")
+            lines[0] += (
+                f"; {_count(failed, 'line')} {'would fail' if self.dry_run else 'failed'} again ({', '.join(why)})"
+            )
         if already:
             lines.append(f"{_count(already, 'line')} replayed before: nothing is done twice")
         if already or (failed and not self.dry_run):

@@ -74,6 +74,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The object that holds them; empty without any."""
 
 
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the de-duplication window needs of a manifest; the rest is not even decoded."""
+
+    previous: str
+    last_arrival: float
+    event_ids: bytes
+
+
 def manifest_of(plan: BatchPlan, staged: Mapping[str, StagedObject], lease: Lease, *, lineage: str) -> Manifest:
     """The manifest of a plan whose objects are all staged (by key)."""
     return Manifest(
@@ -109,6 +117,7 @@ def intent_of(manifest: Manifest, body: bytes) -> Intent:
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Manifest)
+_remembered = msgspec.json.Decoder(Remembered)
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -127,6 +136,14 @@ def decode(key: str, body: bytes) -> Manifest:
         if version > VERSION:
             raise HaltedError(f"{key} has format {version}; this version of Headrace knows {VERSION}: update it")
         return _decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise HaltedError(f"{key} is no manifest: {error}") from error
+
+
+def decode_ids(key: str, body: bytes) -> Remembered:
+    """JSON → what the window needs. Raises `HaltedError` when it is no manifest."""
+    try:
+        return _remembered.decode(body)
     except msgspec.DecodeError as error:
         raise HaltedError(f"{key} is no manifest: {error}") from error
 

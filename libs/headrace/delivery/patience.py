@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from headrace.clock import Clock
-from headrace.errors import AccessError, HaltedError, RetryableError
+from headrace.errors import AccessError, HaltedError, RequestError, RetryableError
 from headrace.runtime import Shutdown
 from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger
@@ -25,7 +25,7 @@ class Patience:
     def __init__(self, clock: Clock, health: Health) -> None:
         self._clock = clock
         self._health = health
-        self.refusal: AccessError | HaltedError | None = None
+        self.refusal: AccessError | HaltedError | RequestError | None = None
 
     async def insist(self, step: str, call: Callable[[], Awaitable[T]], shutdown: Shutdown) -> T | None:
         """What `call` returns, however long it takes; None when the drain's deadline passes first.
@@ -62,7 +62,7 @@ class Patience:
             task.cancel()
             await asyncio.wait({task})
 
-    async def stand_still(self, error: HaltedError, stopped: asyncio.Task[bool]) -> None:
+    async def stand_still(self, error: HaltedError | RequestError, stopped: asyncio.Task[bool]) -> None:
         """Wait to be told to stop: going on would do harm, and skipping is not ours to decide."""
         self.refusal = error
         while not stopped.done():

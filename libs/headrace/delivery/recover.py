@@ -4,15 +4,21 @@ import hashlib
 from collections import defaultdict
 from dataclasses import replace
 
+import pyarrow as pa
+
 from headrace.delivery.deliver import Delivery
-from headrace.delivery.manifest import Manifest, decode, manifest_key
+from headrace.delivery.manifest import Manifest, decode, decode_ids, manifest_key
+from headrace.delivery.manifests import ManifestReader
 from headrace.delivery.window import DedupWindow, from_bytes
 from headrace.errors import HaltedError, NotFoundError
-from headrace.lake.layout import batch_of_manifest, epoch_of_manifest, manifest_prefix
+from headrace.lake.layout import manifest_prefix, numbers_of_manifest
 from headrace.lake.ports import ObjectStore
 from headrace.leases.model import Intent, Lease
 from headrace.leases.ports import LeaseStore
 from headrace.telemetry.log import get_logger
+
+AHEAD = 8
+"""Manifests of a window fetched at once: one of a large batch takes some megabytes."""
 
 
 class Recovery:
@@ -37,21 +43,23 @@ class Recovery:
     async def window(self, lease: Lease, seconds: float) -> DedupWindow:
         """The de-duplication window of the batches up to `lease`, read from the chain of their manifests."""
         window = DedupWindow(seconds)
-        chain: list[Manifest] = []
+        reader = ManifestReader(self._store, self._delivery.lineage, lease.shard_id, ahead=AHEAD)
+        chain: list[tuple[pa.UInt64Array, float]] = []
         key, latest, ids = lease.manifest, 0.0, 0
         while key:
             try:
-                manifest = await self._load(key)
+                found = decode_ids(key, await reader.body(key))
             except NotFoundError:  # removed by a lifecycle rule: older than any window
                 break
-            latest = latest or manifest.last_arrival
-            if not window.holds(ids, manifest.last_arrival, latest):
+            latest = latest or found.last_arrival
+            if not window.holds(ids, found.last_arrival, latest):
                 break
-            chain.append(manifest)
-            ids += manifest.ledger.committed
-            key = manifest.previous
-        for manifest in reversed(chain):
-            window.remember(from_bytes(manifest.event_ids), manifest.last_arrival)
+            hashes = from_bytes(found.event_ids)
+            chain.append((hashes, found.last_arrival))
+            ids += len(hashes)
+            key = found.previous
+        for hashes, arrived in reversed(chain):
+            window.remember(hashes, arrived)
         return window
 
     async def _finish(self, lease: Lease, intent: Intent) -> Lease:
@@ -75,8 +83,11 @@ class Recovery:
         """
         prefix = manifest_prefix(self._delivery.lineage, lease.shard_id)
         found: dict[int, list[str]] = defaultdict(list)
+        epoch = lease.epoch
         async for each in self._store.list(prefix, after=f"{prefix}{lease.batch_no:010}"):
-            found[batch_of_manifest(each.key)].append(each.key)
+            if (numbers := numbers_of_manifest(each.key)) is not None:  # anybody may lay something beside them
+                found[numbers[0]].append(each.key)
+                epoch = max(epoch, numbers[1])
         if not found:
             return None
         last = max(found)
@@ -84,7 +95,6 @@ class Recovery:
         applied = [manifest for manifest in candidates if await self._took_effect(manifest)]
         if last == lease.batch_no and not applied:
             return None  # planned by an earlier owner, never decided
-        epoch = max(epoch_of_manifest(key) for keys in found.values() for key in keys)
         # Undecided ones all follow the same batch.
         newest = applied[0] if applied else await self._load(candidates[0].previous)
         return newest, last, epoch
@@ -104,7 +114,7 @@ class Recovery:
                 manifest=key,
                 ledger=newest.totals,
                 complete_through=newest.last_arrival,
-                epoch=max(epoch, lease.epoch) + 1,
+                epoch=epoch + 1,
             ),
         )
 

@@ -23,7 +23,7 @@ from headrace.delivery.patience import Patience
 from headrace.delivery.plan import BatchPlan, Planner
 from headrace.delivery.recover import Recovery
 from headrace.delivery.window import DedupWindow
-from headrace.errors import AccessError, HaltedError
+from headrace.errors import AccessError, HaltedError, RequestError
 from headrace.leases.model import LATEST, TRIM_HORIZON, Lease
 from headrace.runtime import Shutdown
 from headrace.stream.ports import (
@@ -111,7 +111,7 @@ class ShardWorker:
         return self._caught_up_at
 
     @property
-    def refusal(self) -> AccessError | HaltedError | None:
+    def refusal(self) -> AccessError | HaltedError | RequestError | None:
         """Why this shard stands still: somebody does not let us in, or has to look. None while it moves."""
         return self._patience.refusal
 
@@ -125,7 +125,8 @@ class ShardWorker:
             reader = await self._settle(shutdown)
             if reader is not None:
                 await self._work(reader, shutdown, stopped)
-        except HaltedError as error:
+        except (HaltedError, RequestError) as error:
+            # A request that is refused as malformed is a defect of ours, and of this batch as far as anyone knows.
             get_logger().error("shard.halted", batch_no=self._lease.batch_no, error=str(error))
             with self._metrics.shards_halted.track_inprogress():
                 await self._patience.stand_still(error, stopped)

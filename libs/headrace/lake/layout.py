@@ -103,14 +103,13 @@ def manifest_object(lineage: str, shard_id: str, batch_no: int, epoch: int) -> s
     return f"{manifest_prefix(lineage, shard_id)}{batch_no:010}-{epoch}.json"
 
 
-def batch_of_manifest(key: str) -> int:
-    """The batch number in a manifest's key."""
-    return int(key.rpartition("/")[2].partition("-")[0])
+_MANIFEST_KEY = re.compile(r"_intents/[^/]+/[^/]+/(?P<batch_no>\d{10,})-(?P<epoch>\d+)\.json", re.ASCII)
 
 
-def epoch_of_manifest(key: str) -> int:
-    """The epoch in a manifest's key."""
-    return int(key.rpartition("-")[2].removesuffix(".json"))
+def numbers_of_manifest(key: str) -> tuple[int, int] | None:
+    """Batch number and epoch in a manifest's key; None when it is not one of those that we write."""
+    match = _MANIFEST_KEY.fullmatch(key)
+    return (int(match["batch_no"]), int(match["epoch"])) if match else None
 
 
 def quarantine_object(prefix: Quarantine, at: float, name: str) -> str:

@@ -27,7 +27,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         if self.received != self.committed + self.dead_lettered + self.duplicates:
-            raise AssertionError(f"the ledger does not balance: {self}")
+            raise ValueError(f"the ledger does not balance: {self}")
 
     def plus(self, other: "Ledger") -> "Ledger":
         """The sum, field by field."""

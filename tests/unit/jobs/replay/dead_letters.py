@@ -19,7 +19,7 @@ from headrace.delivery.plan import Transform
 from headrace.delivery.recover import Recovery
 from headrace.events.enrich import Enricher
 from headrace.events.parse import Policy
-from headrace.events.repairs import Repairs
+from headrace.events.repairs import Repairs, parse_repairs
 from headrace.events.transform import Transformer
 from headrace.lake.layout import Quarantine, quarantine_object
 from headrace.lake.memory import MemoryStore
@@ -61,6 +61,17 @@ def letter(
     """A dead letter."""
     raw = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
     return envelope(raw, reason=reason, detail="d", stage=stage, position="shard:1", seen_at=seen_at, source=source)
+
+
+QUANTITY = parse_repairs(casts=["quantity=int"])
+"""Mends the first three of `LETTERS`."""
+LETTERS = (
+    letter(event(1, quantity="1")),
+    letter(event(2, quantity="2")),
+    letter(event(3, quantity="x")),
+    letter(event(4, session_id=""), reason="missing_field"),
+    letter(event(5, quantity="5", timestamp=int(DAY) + 7200)),
+)
 
 
 def meant(*reasons: str, start: float = DAY, end: float = DAY + 24 * HOUR, turn: int = 1) -> Selection:

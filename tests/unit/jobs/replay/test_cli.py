@@ -6,6 +6,7 @@ import pytest
 
 from headrace.errors import ConfigError
 from headrace.events.repairs import parse_repairs
+from jobs.replay.app import in_order_of
 from jobs.replay.cli import select
 from jobs.replay.lots import REASONS
 from jobs.replay.rehearse import Change
@@ -109,3 +110,11 @@ def test_without_anything_found_the_summary_says_so() -> None:
     assert [column.name for column in COLUMNS] == [
         "reason", "objects", "lines", "rows", "dead_letters", "duplicates", "already",
     ]  # fmt: skip
+
+
+def test_each_process_goes_through_the_objects_in_an_order_of_its_own() -> None:
+    keys = [str(n) for n in range(20)]
+    one, other = in_order_of("one", keys), in_order_of("other", keys)
+    assert one != other
+    assert sorted(one) == sorted(other) == sorted(keys)
+    assert one == in_order_of("one", keys)
