@@ -10,9 +10,10 @@ UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
 EVENTS ?= 50000
 SEED   ?= 1
+SEEDS  ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos compose-test model bench bench-latency docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos compose-test model simulate bench bench-latency docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,7 +34,7 @@ up: env ## Local cloud and every service; Ctrl-C drains
 	@if [ -t 0 ]; then set -m; fi; $(BIN)/headrace up $(ARGS)
 
 test: env ## Unit, contract and end-to-end tests (under five minutes)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: env ## Format, lint, types, import boundaries
 	@$(BIN)/ruff format --check .
@@ -60,8 +61,8 @@ $(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
 
 test-engines: env ## The contract suites on kinesis-local and DynamoDB Local; needs node 20, npm and a JDK 17
 	@$(BIN)/python scripts/engines.py $(ENGINES)
-	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest tests/contract/test_stream.py tests/contract/leases \
-	  tests/contract/test_counters.py tests/contract/test_state.py $(ARGS)
+	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest tests/contract/test_stream.py tests/contract/test_stream_places.py \
+	  tests/contract/leases tests/contract/test_counters.py tests/contract/test_state.py $(ARGS)
 
 test-faults: env ## Outages and kill -9 of every service, through a fault proxy (about six minutes)
 	@$(BIN)/pytest tests/faults $(ARGS)
@@ -71,6 +72,9 @@ test-chaos: env ## Exactly once while processes die, stop and are lied to (three
 
 model: env ## The delivery protocol as a model, state by state, and its mutants (about a minute)
 	@$(BIN)/python -m tests.model $(ARGS)
+
+simulate: env ## The fleet on a virtual clock: every fault at every call, SEEDS=300 random walks, mutants (three minutes)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json
 	@PYTHONPATH=libs:. $(BENCH)/bin/python -m bench $(ARGS)

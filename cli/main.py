@@ -13,6 +13,7 @@ COMMANDS = {
     "up": ("cli.up:up", "Start the local cloud and every service; Ctrl-C drains."),
     "run": ("cli.run:run", "Run one service in the foreground, as containers do."),
     "query": ("cli.query:query", "Ask Athena, and print the rows as a table, CSV or JSON."),
+    "leases": ("cli.leases.app:app", "Who works on which shard; release, reset, come from KCL and go back."),
     "doctor": ("cli.doctor:doctor", "Show the settings and check what they point at."),
 }
 JOBS = {

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         default=30.0,
         about="Stream down for so long: pages go to kinesis_failures/ until it is back",
     )
+    aggregate: bool = _env(
+        "HEADRACE_AGGREGATE",
+        default=False,
+        about="Put many events into one stream record, as the Kinesis Producer Library does (api_consumer)",
+    )
     raw_archive: bool = _env(
         "HEADRACE_RAW_ARCHIVE",
         default=False,

@@ -15,7 +15,9 @@ from headrace.runtime import Context
 from headrace.settings import Settings
 from headrace.state.dynamodb import DynamoStateStore
 from headrace.state.sources import PREFIX
+from headrace.stream.aggregate import AggregatingProducer
 from headrace.stream.connect import open_producer, open_reader
+from headrace.stream.shard_map import ShardMap
 from services.api_consumer import files, guard, upstream
 from services.api_consumer.fetch import Fetcher
 from services.api_consumer.insist import Insist
@@ -42,7 +44,8 @@ async def main(context: Context) -> None:
         store = S3Store(await aws.client("s3"), settings.bucket)
         state = DynamoStateStore(await aws.client("dynamodb"), settings.state_table)
         reader = await stack.enter_async_context(open_reader(settings, aws, metrics, clock))
-        producer = await stack.enter_async_context(open_producer(settings, aws, metrics, clock, attempts=PUT_ATTEMPTS))
+        placer = await stack.enter_async_context(open_producer(settings, aws, metrics, clock, attempts=PUT_ATTEMPTS))
+        producer = AggregatingProducer(placer, ShardMap(reader.shards, clock)) if settings.aggregate else placer
         topic = settings.failed_records_sns_arn
         report = await stack.enter_async_context(alerts_to(topic, aws, service=STAGE, metrics=metrics, clock=clock))
         health.add_check("stream", reader.info)

@@ -16,10 +16,12 @@ from headrace.delivery.shard import ShardWorker
 from headrace.events.transform import Transformer
 from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.kcl_table import refuse_table_of_kcl
 from headrace.leases.keeper import CaughtUp, LeaseKeeper
 from headrace.leases.model import Lease, lease_prefix, lineage
 from headrace.runtime import Context
 from headrace.stream.connect import open_reader
+from headrace.stream.shard_map import ShardMap
 
 
 async def main(context: Context) -> None:
@@ -34,6 +36,7 @@ async def main(context: Context) -> None:
         origin = lineage(settings.application, info)
         store = S3Store(await aws.client("s3"), settings.bucket)
         dynamodb = await aws.client("dynamodb")
+        await refuse_table_of_kcl(dynamodb, settings.control_table)
         leases = DynamoLeaseStore(dynamodb, settings.control_table)
         counters = DynamoCounterWriter(dynamodb, settings.counters_table)
         policy = BatchPolicy.of(settings)
@@ -43,6 +46,7 @@ async def main(context: Context) -> None:
             store, counters, leases, lineage=origin, metrics=metrics, clock=clock, report=report
         )  # fmt: skip
         recovery = Recovery(delivery, leases)
+        shard_map = ShardMap(stream.shards, clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
@@ -58,7 +62,7 @@ async def main(context: Context) -> None:
                 lease, stream.open, planner, delivery, recovery,
                 info=info, before_end=keeper.sync, policy=policy, budget=budget,
                 dedup_seconds=settings.dedup_window, trip_after=settings.trip_after,
-                clock=clock, metrics=metrics, health=context.health,
+                clock=clock, metrics=metrics, health=context.health, hash_range=shard_map.hash_range,
             )  # fmt: skip
 
         context.health.add_check("stream", stream.info)

@@ -5,13 +5,15 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import free_port, point_aws_at
+from tests.contract import engines
 from tests.contract.engines import FOLDER
+from tests.contract.stream_world import MEMORY, Stream, open_stream
 
 LOOPBACK = Path(__file__).parent.parent / "engines"
 """What makes each engine listen on 127.0.0.1 only."""
@@ -91,3 +93,20 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float =
             return
         assert time.monotonic() < deadline, f"nothing listened on port {port} within {seconds} s"
         time.sleep(0.05)
+
+
+@pytest.fixture(params=[*MEMORY, *engines.KINESIS])
+async def stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
+    async with open_stream(request) as stream:
+        yield stream
+
+
+@pytest.fixture(params=[*MEMORY, *engines.FAITHFUL])
+async def faithful(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
+    async with open_stream(request) as stream:
+        yield stream
+
+
+@pytest.fixture(params=engines.KINESIS)
+def kinesis(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))

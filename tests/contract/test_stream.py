@@ -1,198 +1,43 @@
 """What every stream promises, in memory and on engines that speak Kinesis."""
 
-import contextlib
-import hashlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from headrace.aws.session import AwsSession
-from headrace.clock import Clock, ManualClock, SystemClock
+from headrace.clock import SystemClock
 from headrace.errors import NotFoundError, RequestError
 from headrace.settings import Settings
 from headrace.stream.connect import open_producer, open_reader
-from headrace.stream.kinesis.client import open_client
-from headrace.stream.kinesis.producer import KinesisProducer
-from headrace.stream.kinesis.reader import KinesisReader
-from headrace.stream.memory import UNLIMITED, Limits, MemoryStream
 from headrace.stream.ports import (
     MAX_RECORD_BYTES,
     AfterSequence,
     AtTimestamp,
     Entry,
     Latest,
-    Page,
     Position,
-    Producer,
     Record,
     SequenceNumber,
     Shard,
     ShardId,
-    ShardReader,
-    StreamReader,
     TrimHorizon,
 )
 from headrace.telemetry.metrics import Metrics
-from tests.contract import engines
-
-SHARDS = 4
-MEMORY = ["memory", "memory with limits"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One stream of four shards, seen from both sides. `paged` reads it in pages of so many records."""
-
-    name: str
-    producer: Producer
-    paged: Callable[[int], StreamReader]
-    split: Callable[[Shard], Awaitable[None]]
-    """In the middle of the shard's hash range."""
-    merge: Callable[[Shard, Shard], Awaitable[None]]
-
-    @property
-    def reader(self) -> StreamReader:
-        return self.paged(10_000)
-
-
-class TickingClock(ManualClock):
-    """Moves a little with whatever anybody does, as real time would."""
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(max(seconds, 0.001))
-
-
-async def make_kinesis_stream(aws: AwsSession) -> str:
-    name = f"contract-{uuid4().hex}"
-    kinesis = await aws.client("kinesis")
-    await kinesis.create_stream(StreamName=name, ShardCount=SHARDS)
-    await until_active(kinesis, name)
-    return name
-
-
-async def until_active(kinesis: Any, name: str) -> None:
-    await kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
-
-
-def memory_stream(clock: Clock, limits: Limits) -> Stream:
-    memory = MemoryStream(clock, shards=SHARDS, name="contract", limits=limits)
-
-    def paged(records: int) -> StreamReader:
-        memory.page_records = records
-        return memory
-
-    async def split(shard: Shard) -> None:
-        memory.split(shard.shard_id)
-
-    async def merge(left: Shard, right: Shard) -> None:
-        memory.merge(left.shard_id, right.shard_id)
-
-    return Stream("contract", memory, paged, split, merge)
-
-
-@contextlib.asynccontextmanager
-async def kinesis_stream() -> AsyncIterator[Stream]:
-    async with AwsSession("us-east-1") as aws, open_client(aws, Metrics()) as client:
-        name = await make_kinesis_stream(aws)
-        control = await aws.client("kinesis")
-        clock = ManualClock()  # pacing is told in the unit tests; here it takes no time
-
-        async def split(shard: Shard) -> None:
-            middle = sum(shard.hash_range) // 2 + 1
-            await control.split_shard(StreamName=name, ShardToSplit=shard.shard_id, NewStartingHashKey=str(middle))
-            await until_active(control, name)
-
-        async def merge(left: Shard, right: Shard) -> None:
-            await control.merge_shards(StreamName=name, ShardToMerge=left.shard_id, AdjacentShardToMerge=right.shard_id)
-            await until_active(control, name)
-
-        yield Stream(
-            name,
-            KinesisProducer(name, client=client, metrics=Metrics(), clock=clock),
-            lambda records: KinesisReader(name, client=client, control=control, clock=clock, page_records=records),
-            split,
-            merge,
-        )
-
-
-@contextlib.asynccontextmanager
-async def open_stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
-    if request.param == "memory":
-        yield memory_stream(SystemClock(), UNLIMITED)
-    elif request.param == "memory with limits":
-        yield memory_stream(TickingClock(time.time()), Limits())
-    else:
-        request.getfixturevalue(request.param)
-        async with kinesis_stream() as stream:
-            yield stream
-
-
-@pytest.fixture(params=[*MEMORY, *engines.KINESIS])
-async def stream(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
-    async with open_stream(request) as stream:
-        yield stream
-
-
-@pytest.fixture(params=[*MEMORY, *engines.FAITHFUL])
-async def faithful(request: pytest.FixtureRequest) -> AsyncIterator[Stream]:
-    async with open_stream(request) as stream:
-        yield stream
-
-
-@pytest.fixture(params=engines.KINESIS)
-def kinesis(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param))
-
-
-async def to_tip(reader: ShardReader) -> list[Page]:
-    """Pages up to the first one that is empty and says that nothing is behind it."""
-    pages = [await reader.read()]
-    while pages[-1].records or pages[-1].behind_seconds:
-        pages.append(await reader.read())
-    return pages
-
-
-async def to_end(
-    stream: Stream, shard_id: ShardId, position: Position | None = None, *, page_records: int = 10_000
-) -> list[Record]:
-    """What a closed shard holds from there on."""
-    reader = stream.paged(page_records).open(shard_id, position or TrimHorizon())
-    pages = [await reader.read()]
-    while not pages[-1].ended:
-        assert len(pages) < 100
-        pages.append(await reader.read())
-    return records_of(pages)
-
-
-def covers(shard: Shard, record: Record) -> bool:
-    hash_key = int.from_bytes(hashlib.md5(record.partition_key.encode()).digest())
-    return shard.hash_range[0] <= hash_key <= shard.hash_range[1]
-
-
-def records_of(pages: list[Page]) -> list[Record]:
-    return [record for page in pages for record in page.records]
-
-
-async def read(stream: Stream, shard_id: ShardId, position: Position, *, page_records: int = 10_000) -> list[Record]:
-    return records_of(await to_tip(stream.paged(page_records).open(shard_id, position)))
-
-
-async def read_all(stream: Stream) -> dict[ShardId, list[Record]]:
-    return {shard.shard_id: await read(stream, shard.shard_id, TrimHorizon()) for shard in await stream.reader.shards()}
-
-
-async def fill_one_shard(stream: Stream, count: int) -> tuple[ShardId, list[Record]]:
-    """Put `count` records of one partition key → their shard and what it holds, as read in one page."""
-    await stream.producer.put([Entry(str(n).encode(), "one key") for n in range(count)])
-    [(shard_id, records)] = [(shard, found) for shard, found in (await read_all(stream)).items() if found]
-    assert [record.data for record in records] == [str(n).encode() for n in range(count)]
-    return shard_id, records
+from tests.contract.stream_world import (
+    SHARDS,
+    Stream,
+    covers,
+    fill_one_shard,
+    make_kinesis_stream,
+    read,
+    read_all,
+    records_of,
+    to_end,
+    to_tip,
+)
 
 
 async def test_twelve_hundred_entries_of_one_put_arrive_once_each_and_in_order_per_key(stream: Stream) -> None:

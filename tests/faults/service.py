@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -25,6 +26,10 @@ class Service:
         self._env = dict(env)
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._said: Counter[str] = Counter()
+        self._read = 0
+        """Bytes of the log that are counted in `_said`."""
+        self._reading = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -79,10 +84,16 @@ class Service:
             lines = response.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line))
 
-    def logged(self) -> Counter[str]:
-        """How often it has said what, over all its lives."""
-        lines = self._log.read_bytes().splitlines() if self._log.exists() else []
-        return Counter(event for line in lines if (event := _event(line)))
+    def logged(self, event: str) -> int:
+        """How often it has said that, over all its lives."""
+        with self._reading:
+            if self._log.exists():
+                with self._log.open("rb") as log:
+                    log.seek(self._read)
+                    whole, end, _unfinished = log.read().rpartition(b"\n")
+                self._read += len(whole) + len(end)
+                self._said.update(_event(line) for line in whole.splitlines())
+            return self._said[event]
 
     def tail(self) -> str:
         """The end of its log, for a failure's message."""

@@ -1,6 +1,7 @@
 """`python -m tests.simulation --seeds N`: every fault at every call, pairs, N seeds and the hunt for every mutant.
 
-`--seed 17`, `--fault 42:late` (twice for a pair), `--mutant NAME` or `--no-fault`: one run, with its trace.
+One run with its trace: `--seed 17`, or `--scenario steal` with `--fault 42:late` (twice for a pair) or without; each
+also with a `--mutant`. `--machine 3` is one block of Hypothesis' walks; what breaks something is made short.
 """
 
 import argparse
@@ -17,12 +18,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.simulation.cases import Case, run
 from tests.simulation.faults import Fault
-from tests.simulation.hunting import PAIRS, every_fault, hunt, pairs
+from tests.simulation.hunting import PAIRS, hunt, pairs, scenario_cases
+from tests.simulation.machine import explore
 from tests.simulation.mutants import Mutant
 from tests.simulation.report import Tally, show
 from tests.simulation.rules import ALL, HARM, Rule
+from tests.simulation.scenarios import Scenario
 
 CHUNK = 10
+EXAMPLES = 25
+SEEDS_PER_BLOCK = 50
+"""For so many seeds a block of that many examples of the state machine."""
 MOST_SHOWN = 20
 """Violations after which a long run gives up."""
 
@@ -33,8 +39,12 @@ def main() -> int:
     """0 when no rule was broken and no mutant survived; 1 otherwise."""
     options = _parse(sys.argv[1:])
     faults = tuple(options.fault)
-    if options.seed is not None or faults or options.no_fault:
-        return _one(Case(seed=options.seed, faults=faults, mutant=options.mutant), quiet=options.quiet)
+    if options.seed is not None or options.scenario is not None:
+        scenario = options.scenario or Scenario.STEAL
+        case = Case(seed=options.seed, scenario=scenario, faults=faults, mutant=options.mutant)
+        return _one(case, quiet=options.quiet)
+    if options.machine is not None:
+        return _walks(options.machine)
     began = time.monotonic()
     tally = _all(list(_jobs(options.seeds, options.pairs)))
     show(tally, time.monotonic() - began, Console())
@@ -42,11 +52,20 @@ def main() -> int:
 
 
 def _one(case: Case, *, quiet: bool) -> int:
+    console = Console()
     outcome = run(case, tracing=not quiet)
     for line in outcome.trace:
-        print(line)
-    print(outcome.violation or f"nothing is wrong after {len(outcome.calls)} calls")
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    found = str(outcome.violation) if outcome.violation else f"nothing is wrong after {len(outcome.calls)} calls"
+    console.print(found, markup=False, highlight=False, soft_wrap=True)
     return 0 if outcome.violation is None else 1
+
+
+def _walks(block: int) -> int:
+    broken = _explore(block).broken
+    found = broken[0][1] if broken else "nothing is wrong"
+    Console().print(found, markup=False, highlight=False, soft_wrap=True)
+    return 1 if broken else 0
 
 
 def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
@@ -54,10 +73,9 @@ def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
     for mutant in Mutant:
         for enforced in (ALL, HARM):
             yield 1, partial(_hunt, mutant, enforced)
-    calls = run(Case()).calls
-    kinds = {
-        "no fault, and each fault at each call": [Case(), *every_fault(calls)],
-        "pairs within a batch": pairs(calls, pair_count),
+    kinds = {f"{scenario}, each fault at each call": scenario_cases(scenario) for scenario in Scenario}
+    kinds |= {
+        "pairs within a batch": pairs(run(Case()).calls, pair_count),
         "seeds": [Case(seed=seed) for seed in range(seeds)],
     }
     for kind, cases in kinds.items():
@@ -65,11 +83,26 @@ def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
         while chunk := list(islice(left, CHUNK)):
             yield len(chunk), partial(_play, kind, chunk)
 
+    for block in range(1 + seeds // SEEDS_PER_BLOCK):
+        yield EXAMPLES, partial(_explore, block)
+
 
 def _play(kind: str, cases: Sequence[Case]) -> Tally:
     tally = Tally()
     for case in cases:
         tally.add(kind, run(case))
+    return tally
+
+
+def _explore(block: int) -> Tally:
+    tally = Tally()
+    began = time.process_time()
+    worlds, broken = explore(block, EXAMPLES)
+    seconds = (time.process_time() - began) / len(worlds)
+    for world in worlds:
+        tally.count("state machine", seconds, len(world.calls), world.injected, world.judge.checked)
+    if broken is not None:
+        tally.broken.append((f'make simulate ARGS="--machine {block}"', broken))
     return tally
 
 
@@ -105,8 +138,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=300, help="how many")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="how many pairs of faults")
     parser.add_argument("--seed", type=int, help="one seed")
-    parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="CALL:FAULT")
-    parser.add_argument("--no-fault", action="store_true", help="the scenario as it is")
+    parser.add_argument("--machine", type=int, help="one block of the state machine's walks")
+    parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="CALL:FAULT", help="in it")
+    parser.add_argument("--scenario", type=Scenario, choices=list(Scenario), help="one scenario")
     parser.add_argument("--mutant", type=Mutant, choices=list(Mutant), help="with one rule taken out")
     parser.add_argument("--quiet", action="store_true", help="no trace")
     return parser.parse_args(words)

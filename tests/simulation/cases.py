@@ -5,35 +5,32 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.simulation import wandering
+from tests.simulation import scenarios, wandering
 from tests.simulation.build import PRODUCTION, Build
 from tests.simulation.faults import Call, Fault, Weather, at
+from tests.simulation.healing import conclude
 from tests.simulation.loop import DeadlockError, LivelockError
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.oracle import verify
+from tests.simulation.network import LATENCY_SECONDS
 from tests.simulation.rules import ALL, Rule, ViolationError
+from tests.simulation.scenarios import PLAYS, Scenario
 from tests.simulation.world import World
-
-
-SCENARIO_SEED = 18
-"""Of the scenario's traffic: with repeats, dead letters, and records for each child of the split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Either a seed, or the fixed scenario with faults at numbered calls."""
+    """Either a seed, or a scenario with faults at numbered calls."""
 
     seed: int | None = None
+    scenario: Scenario = Scenario.STEAL
     faults: tuple[tuple[int, Fault], ...] = ()
     mutant: Mutant | None = None
 
     @property
     def arguments(self) -> str:
         """Of `python -m tests.simulation`, for this very run."""
-        words = [f"--seed {self.seed}"] if self.seed is not None else []
+        words = [f"--scenario {self.scenario}"] if self.seed is None else [f"--seed {self.seed}"]
         words += [f"--fault {index}:{fault}" for index, fault in self.faults]
-        if not words:
-            words = ["--no-fault"]
         return " ".join([*words, *([f"--mutant {self.mutant}"] if self.mutant else [])])
 
     @property
@@ -63,16 +60,15 @@ def run(case: Case, *, enforced: frozenset[Rule] = ALL, tracing: bool = False) -
     weather = Weather(rng)
     hook = at(dict(case.faults)) if case.seed is None else weather
     violation = None
-    seed = SCENARIO_SEED if case.seed is None else case.seed
-    with World(seed, hook=hook, build=build, enforced=enforced, tracing=tracing) as world:
+    seed = scenarios.SEED if case.seed is None else case.seed
+    latency = LATENCY_SECONDS if case.seed is None else rng.choice(wandering.LATENCIES)
+    with World(seed, hook=hook, build=build, enforced=enforced, latency=latency, tracing=tracing) as world:
         try:
             if case.seed is None:
-                scenario(world)
+                PLAYS[case.scenario](world)
             else:
                 wandering.wander(world, weather, rng)
-            world.heal()
-            world.drain()
-            verify(world)
+            conclude(world)
         except ViolationError as error:
             violation = error
         except (DeadlockError, LivelockError) as error:
@@ -88,16 +84,3 @@ def run(case: Case, *, enforced: frozenset[Rule] = ALL, tracing: bool = False) -
         seconds=time.process_time() - began,
         trace=tuple(world.trace or ()),
     )
-
-
-def scenario(world: World) -> None:
-    """Two workers of different versions, a shard that changes hands, a split; repeats and dead letters among it all."""
-    world.start()
-    world.produce(9)
-    world.advance(2.5)
-    world.start(version=1)
-    world.produce(8)
-    world.advance(4.0)
-    world.split(0)
-    world.produce(4)
-    world.advance(2.5)

@@ -28,6 +28,10 @@ class Expected:
         """What each batch adds to an item; batches in their order."""
         self._lists: defaultdict[ItemKey, dict[int, Mapping[str, Counts]]] = defaultdict(dict)
 
+    def knows(self, origin: str, batch_no: int) -> bool:
+        """Whether a batch is decided."""
+        return (origin, batch_no) in self._batches
+
     def decided(self, manifest: Manifest) -> None:
         """A batch will be applied."""
         origin = origin_of(manifest)
@@ -38,6 +42,20 @@ class Expected:
             self._items[key][manifest.batch_no] = addition
         for bucket, products in top.by_bucket(dict(manifest.deltas), manifest.planned_at).items():
             self._lists[top_key(bucket, origin)][manifest.batch_no] = products
+
+    def undecided(self, manifest: Manifest) -> None:
+        """A batch will not be applied after all: nobody knows of it any more."""
+        origin = origin_of(manifest)
+        self._batches.discard((origin, manifest.batch_no))
+        for key in self._additions(manifest):
+            self._items[key].pop(manifest.batch_no, None)
+        for bucket in top.by_bucket(dict(manifest.deltas), manifest.planned_at):
+            self._lists[top_key(bucket, origin)].pop(manifest.batch_no, None)
+
+    def reached(self, manifest: Manifest, counters: MemoryCounters) -> bool:
+        """Whether any item has this batch, or a later one."""
+        places = len(self._additions(manifest)) + len(top.by_bucket(dict(manifest.deltas), manifest.planned_at))
+        return len(self.missing(manifest, counters)) < places
 
     def check(self, origin: str, counters: MemoryCounters, judge: Judge) -> None:
         """Compare all items of one shard."""
@@ -63,10 +81,7 @@ class Expected:
         lists = [top_key(bucket, origin) for bucket in top.by_bucket(dict(manifest.deltas), manifest.planned_at)]
         stores = ((self._additions(manifest), counters._items), (lists, counters._lists))
         return [
-            key
-            for wanted, store in stores
-            for key in wanted
-            if key not in store or store[key].last < manifest.batch_no  # type: ignore[attr-defined]
+            key for wanted, store in stores for key in wanted if key not in store or store[key].last < manifest.batch_no
         ]
 
     @staticmethod

@@ -1,25 +1,48 @@
 """Every single fault, pairs within a batch, and the hunt for a mutant."""
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.cases import Case, Outcome, run
 from tests.simulation.faults import Call, faults_of
 from tests.simulation.mutants import Mutant
 from tests.simulation.rules import ALL, Rule
+from tests.simulation.scenarios import NEW, Scenario
 
 PAIRS = 400
 WITHIN = 12
 """Calls between the two faults of a pair, at most: about a batch."""
 PATIENCE = 1500
 """Cases that a mutant may survive."""
+AIMS = {
+    Mutant.NO_INTENT: "store.complete",
+    Mutant.RANDOM_KEYS: "store.complete",
+    Mutant.COMMIT_BEFORE_COUNTERS: "leases.commit",
+    Mutant.INTENT_WITHOUT_CHECKPOINT: "leases.declare",
+    Mutant.UNCONDITIONAL_COUNTERS: "counters.apply",
+    Mutant.IGNORE_PENDING_INTENT: "store.complete",
+    Mutant.COMMIT_WITHOUT_INTENT: "leases.commit",
+    Mutant.COUNTERS_BY_EQUALITY: "counters.apply",
+    Mutant.INTENT_BEFORE_MANIFEST: "leases.declare",
+    Mutant.GUESS_AFTER_TIMEOUT: "leases.declare",
+}
+"""The call at which a fault makes each missing rule felt."""
 _DELIVERING = ("store.", "leases.declare", "leases.commit", "leases.end", "leases.renew", "counters.")
 
 
-def every_fault(calls: Sequence[Call]) -> list[Case]:
-    """The scenario once for each call and each fault that can happen to it."""
-    return [Case(faults=((call.index, fault),)) for call in calls for fault in faults_of(call.name)]
+def every_fault(calls: Sequence[Call], scenario: Scenario = Scenario.STEAL) -> list[Case]:
+    """The scenario once for each of these calls and each fault that can happen to it."""
+    return [Case(scenario=scenario, faults=((call.index, fault),)) for call in calls for fault in faults_of(call.name)]
+
+
+def scenario_cases(scenario: Scenario) -> list[Case]:
+    """A scenario as it is, and with each fault at each call that no other scenario has."""
+    base = Case(scenario=scenario)
+    calls = run(base).calls
+    first = next(call.index for call in calls if call.worker == NEW[scenario])
+    return [base, *every_fault(calls[first:], scenario)]
 
 
 def pairs(calls: Sequence[Call], count: int, seed: int = 0) -> list[Case]:
@@ -48,9 +71,7 @@ class Hunt:
 
 def hunt(mutant: Mutant, *, enforced: frozenset[Rule] = ALL, patience: int = PATIENCE) -> Hunt:
     """Try cases on a mutant until one finds it out."""
-    tried = 0
-    for case in _quarry(mutant):
-        tried += 1
+    for tried, case in enumerate(_quarry(mutant), 1):
         outcome = run(case, enforced=enforced)
         if outcome.violation is not None or tried == patience:
             killed = outcome if outcome.violation is not None else None
@@ -59,16 +80,15 @@ def hunt(mutant: Mutant, *, enforced: frozenset[Rule] = ALL, patience: int = PAT
 
 
 def _quarry(mutant: Mutant) -> Iterator[Case]:
-    """The scenario as it is; then single faults of the delivery, pairs and seeds in turn, without end."""
+    """The scenario as it is; then faults at the calls that the missing rule is about, pairs and seeds, without end."""
     rng = random.Random(f"hunt {mutant}")
     yield Case(mutant=mutant)
     calls = run(Case()).calls
-    singles = [case for case in every_fault(calls) if calls[case.faults[0][0]].name.startswith(_DELIVERING)]
+    aimed = [call for call in calls if call.name == AIMS[mutant]]
+    singles = every_fault(aimed)
     rng.shuffle(singles)
-    seed = 0
-    while True:
+    for seed in itertools.count():
         if singles:
-            yield Case(faults=singles.pop().faults, mutant=mutant)
-        yield Case(faults=pairs(calls, 1, rng.randrange(1 << 30))[0].faults, mutant=mutant)
+            yield replace(singles.pop(), mutant=mutant)
+        yield replace(_pair(calls, rng.choice(aimed), rng), mutant=mutant)
         yield Case(seed=seed, mutant=mutant)
-        seed += 1

@@ -98,6 +98,6 @@ async def _gather(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 def _new_task(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context | None = None, **options: Any
-) -> asyncio.Task[Any]:
+    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **options: Any
+) -> asyncio.Future[Any]:
     return OrderedTask(coro, loop=loop, context=context, **options)

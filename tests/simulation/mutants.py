@@ -10,7 +10,8 @@ from headrace.counters.memory import MemoryCounters
 from headrace.counters.ports import Deltas
 from headrace.delivery.apply import make_visible
 from headrace.delivery.deliver import Delivery
-from headrace.delivery.manifest import Manifest
+from headrace.delivery.manifest import Manifest, encode, intent_of, manifest_key
+from headrace.errors import RetryableError
 from headrace.lake.memory import MemoryStore
 from headrace.lake.ports import Completion, StagedObject
 from headrace.leases import changes
@@ -32,6 +33,9 @@ class Mutant(StrEnum):
     UNCONDITIONAL_COUNTERS = "unconditional_counters"
     IGNORE_PENDING_INTENT = "ignore_pending_intent"
     COMMIT_WITHOUT_INTENT = "commit_without_intent"
+    COUNTERS_BY_EQUALITY = "counters_by_equality"
+    INTENT_BEFORE_MANIFEST = "intent_before_manifest"
+    GUESS_AFTER_TIMEOUT = "guess_after_timeout"
 
 
 def _is_holder(row: Lease, held: Lease) -> bool:
@@ -108,6 +112,28 @@ class CommitFirst(Delivery):
         return committed
 
 
+class IntentFirst(Delivery):
+    """The intent is written before its manifest."""
+
+    async def declare(self, manifest: Manifest, lease: Lease) -> Lease:
+        """4 in the wrong order."""
+        body = encode(manifest)
+        decided = await self._leases.declare(lease, intent_of(manifest, body))
+        await self.store.put(manifest_key(manifest), body)
+        return decided
+
+
+class Guessing(Delivery):
+    """An intent without an answer is taken for written."""
+
+    async def declare(self, manifest: Manifest, lease: Lease) -> Lease:
+        """Ask nobody."""
+        try:
+            return await super().declare(manifest, lease)
+        except RetryableError:
+            return replace(lease, intent=intent_of(manifest, encode(manifest)))
+
+
 class IntentAnywhere(MemoryLeaseStore):
     """The intent has no condition on checkpoint and batch_no."""
 
@@ -122,13 +148,28 @@ class AlwaysAdding(MemoryCounters):
 
     async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float, ledger: Mapping[str, int]) -> None:
         """As if no batch had been here before."""
-        kept = {id(each): each for each in itertools.chain(self._items.values(), self._lists.values())}
-        before = {name: each.last for name, each in kept.items()}
-        for each in kept.values():
+        kept: list[Any] = [*self._items.values(), *self._lists.values()]
+        before = [each.last for each in kept]
+        for each in kept:
             each.last = -1
         await super().apply(origin, batch_no, deltas, now=now, ledger=ledger)
-        for name, each in kept.items():
-            each.last = max(each.last, before[name])
+        for each, last in zip(kept, before, strict=True):
+            each.last = max(each.last, last)
+
+
+class AddingUnlessLast(MemoryCounters):
+    """Counters ask for last <> b instead of last < b."""
+
+    async def apply(self, origin: str, batch_no: int, deltas: Deltas, *, now: float, ledger: Mapping[str, int]) -> None:
+        """As if only this very batch could have been here before."""
+        others: list[Any] = [*self._items.values(), *self._lists.values()]
+        others = [each for each in others if each.last != batch_no]
+        before = [each.last for each in others]
+        for each in others:
+            each.last = -1
+        await super().apply(origin, batch_no, deltas, now=now, ledger=ledger)
+        for each, last in zip(others, before, strict=True):
+            each.last = last if each.last < 0 else each.last
 
 
 class IntentOverwritten(MemoryLeaseStore):
@@ -169,4 +210,7 @@ MUTANTS: Mapping[Mutant, Build] = {
     Mutant.UNCONDITIONAL_COUNTERS: Build(counters=AlwaysAdding),
     Mutant.IGNORE_PENDING_INTENT: Build(leases=IntentOverwritten),
     Mutant.COMMIT_WITHOUT_INTENT: Build(leases=CommitAnything),
+    Mutant.COUNTERS_BY_EQUALITY: Build(counters=AddingUnlessLast),
+    Mutant.INTENT_BEFORE_MANIFEST: Build(delivery=IntentFirst),
+    Mutant.GUESS_AFTER_TIMEOUT: Build(delivery=Guessing),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LATENCY_SECONDS = 0.02
-"""At most, one way."""
+"""At most, one way, unless a world says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +132,8 @@ class Network:
         return result
 
     async def _write(self, fault: Fault | None, request: Request) -> Any:
-        delay = DELAYS[fault] if fault in DELAYS else self._world.latency()
-        sent = self._world.send(self._worker, request, delay, torn=fault is Fault.TEAR)
+        delay = (fault and DELAYS.get(fault)) or self._world.latency()
+        sent = self._world.carrier.send(request, delay, torn=fault is Fault.TEAR)
         if fault in {Fault.LATE, Fault.OVERDUE}:
             await self._travel()
             raise UnavailableError(f"simulated: {fault}")
@@ -146,6 +146,8 @@ class Network:
             raise UnavailableError(f"simulated: {fault}")
         if isinstance(outcome, HeadraceError):
             raise outcome
+        if request.name == "leases.take":
+            self._worker.taken.add((outcome.key, outcome.epoch))
         return outcome
 
     async def _return(self, fault: Fault | None) -> None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from rich.console import Console, Group
 from rich.table import Table
 
-from tests.simulation.cases import Case, Outcome
+from tests.simulation.cases import Outcome
 from tests.simulation.faults import Fault
 from tests.simulation.hunting import Hunt
 from tests.simulation.rules import ALL, Rule
+
+MOST_CHARACTERS = 1000
+"""Of what is told about a violation."""
 
 
 @dataclass(slots=True)
@@ -19,28 +22,36 @@ class Tally:
 
     runs: Counter[str] = field(default_factory=Counter)
     """By kind."""
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
     """Of CPU, by kind."""
     calls: int = 0
     injected: Counter[tuple[Fault, str]] = field(default_factory=Counter)
     checked: Counter[Rule] = field(default_factory=Counter)
-    broken: list[tuple[Case, str]] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """The line that repeats it, and what was wrong."""
     hunts: list[Hunt] = field(default_factory=list)
 
     def add(self, kind: str, outcome: Outcome) -> None:
         """One run more."""
-        self.runs[kind] += 1
-        self.seconds[kind] += outcome.seconds  # type: ignore[assignment]
-        self.calls += len(outcome.calls)
-        self.injected.update(outcome.injected)
-        self.checked.update(outcome.checked)
+        self.count(kind, outcome.seconds, len(outcome.calls), outcome.injected, outcome.checked)
         if outcome.violation is not None:
-            self.broken.append((outcome.case, str(outcome.violation)))
+            self.broken.append((outcome.case.reproduce, str(outcome.violation)))
+
+    def count(
+        self, kind: str, seconds: float, calls: int, injected: Counter[tuple[Fault, str]], checked: Counter[Rule]
+    ) -> None:
+        """What a run did, whatever it found."""
+        self.runs[kind] += 1
+        self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
+        self.calls += calls
+        self.injected.update(injected)
+        self.checked.update(checked)
 
     def merge(self, other: "Tally") -> None:
         """All of another tally."""
         self.runs.update(other.runs)
-        self.seconds.update(other.seconds)
+        for kind, seconds in other.seconds.items():
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
         self.calls += other.calls
         self.injected.update(other.injected)
         self.checked.update(other.checked)
@@ -56,26 +67,34 @@ class Tally:
 def show(tally: Tally, elapsed: float, console: Console) -> None:
     """The tables; last what is wrong, one line each."""
     console.print(Group(_faults(tally), _rules(tally), _mutants(tally.hunts), _runs(tally, elapsed)))
-    for case, what in tally.broken:
-        console.print(f"[red]{case.reproduce}[/]", soft_wrap=True, highlight=False)
-        console.print(f"    {what[:400]}", soft_wrap=True, markup=False, highlight=False)
+    for line, what in tally.broken:
+        console.print(f"[red]{line}[/]", soft_wrap=True, highlight=False)
+        console.print(f"    {what[:MOST_CHARACTERS]}", soft_wrap=True, markup=False, highlight=False)
     for hunt in tally.survivors:
         console.print(f"[red]the mutant {hunt.mutant} survived {hunt.tried} runs[/]", soft_wrap=True)
 
 
 def _faults(tally: Tally) -> Table:
-    """Calls down, faults across."""
-    kinds = [fault for fault in Fault if any(kind is fault for kind, _ in tally.injected)]
-    table = Table(title="Faults injected, by port call", title_justify="left", padding=(0, 1, 0, 0), box=None)
-    table.add_column("")
-    for kind in kinds:
-        table.add_column(kind.replace("_", " "), justify="right", overflow="fold")
+    """Calls down, kinds of faults across: of the worker's neighbours, and of the worker itself."""
+    table = Table(title="Faults injected", title_justify="left", box=None)
+    columns = {
+        "refused": (Fault.FAIL, Fault.THROTTLE, Fault.DENY),
+        "answer lost": (Fault.LOSE, Fault.TEAR),
+        "late": (Fault.LATE, Fault.OVERDUE, Fault.HANG),
+        "stopped": (Fault.PAUSE, Fault.STALL),
+        "killed": (Fault.CRASH, Fault.CRASH_AFTER, Fault.CRASH_LATE, Fault.CRASH_OVERDUE),
+        "clock": (Fault.BACK, Fault.AHEAD),
+        "SIGTERM": (Fault.TERM, Fault.DEPLOY),
+    }
+    table.add_column("call")
+    for title in columns:
+        table.add_column(title, justify="right")
     names = sorted({name for _, name in tally.injected})
     for name in names:
-        table.add_row(name, *(_number(tally.injected[kind, name]) for kind in kinds))
-    totals = [sum(tally.injected[kind, name] for name in names) for kind in kinds]
+        table.add_row(name, *(_number(sum(tally.injected[kind, name] for kind in kinds)) for kinds in columns.values()))
     table.add_section()
-    table.add_row("all", *map(_number, totals))
+    totals = (sum(tally.injected[kind, name] for kind in kinds for name in names) for kinds in columns.values())
+    table.add_row(f"{tally.injected.total():,} in all", *map(_number, totals))
     return table
 
 

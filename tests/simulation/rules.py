@@ -1,4 +1,4 @@
-"""The names under which the simulator finds something wrong: the protocol's invariants, and what a reader would notice."""
+"""What the simulator finds wrong, by name: the protocol's invariants, and what a reader of the results would notice."""
 
 from collections import Counter
 from enum import StrEnum

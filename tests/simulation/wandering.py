@@ -1,18 +1,28 @@
 """A seed's run: a walk through everything that can be done to the fleet and go wrong with it."""
 
+import itertools
 import random
 from collections.abc import Callable
 
-from tests.simulation.faults import JUMP_SECONDS, Fault, Weather
+from tests.simulation.disasters import restore
+from tests.simulation.faults import JUMP_SECONDS, Call, Fault, Weather
 from tests.simulation.world import World
 
-STEPS = (8, 22)
+STEPS = (14, 30)
 RECORDS = 90
 """At most, so that a run stays short."""
 WORKERS = 4
 PORTS = ("leases", "store", "counters", "stream", "reader", "cpu", "clock")
+LATENCIES = (0.02, 0.02, 0.02, 0.2, 0.4)
+"""Seconds a request takes at most, one of them for each seed; four calls there and back still fit into a renewal."""
 STORM = 0.15
 """Chance of a fault per call while it lasts."""
+
+
+def after_some(port: str, skip: int) -> Callable[[Call], bool]:
+    """Matches a call of a port when so many of them have gone by."""
+    left = itertools.count(skip, -1)
+    return lambda call: call.name.startswith(f"{port}.") and next(left) <= 0
 
 
 class Walk:
@@ -33,21 +43,14 @@ class Walk:
 
     def wait(self) -> None:
         """Time passes."""
-        self._world.advance(self._rng.choice((0.01, 0.05, 0.2, 1.0, 3.0, 8.0)))
+        self._world.advance(self._rng.choice((0.01, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0)))
 
     def accident(self) -> None:
         """One fault at one of the next calls of one port."""
         port = self._rng.choice(PORTS)
         fault = self._rng.choice(list(Fault))
-        skip = [self._rng.randrange(4)]
-
-        def matches(call_name: str) -> bool:
-            if call_name.partition(".")[0] != port:
-                return False
-            skip[0] -= 1
-            return skip[0] < 0
-
-        self._weather.expect(lambda call: matches(call.name), fault)
+        self._weather.expect(after_some(port, self._rng.randrange(4)), fault)
+        self.wait()
 
     def storm(self) -> None:
         """A share of all calls goes wrong for a while."""
@@ -76,6 +79,10 @@ class Walk:
             self._world.deploy(self._rng.choice(live))
             self._world.advance(0.1)
 
+    def restore(self) -> None:
+        """The control table is lost, and an older copy takes its place."""
+        restore(self._world, self._rng.randrange(1 << 16))
+
     def jump(self) -> None:
         """A wall clock is set."""
         if live := self._world.live:
@@ -98,13 +105,14 @@ class Walk:
 
 WEIGHTS: dict[Callable[[Walk], None], int] = {
     Walk.produce: 7,
-    Walk.wait: 9,
-    Walk.accident: 8,
-    Walk.storm: 2,
+    Walk.wait: 7,
+    Walk.accident: 16,
+    Walk.storm: 4,
     Walk.crash: 2,
     Walk.pause: 2,
     Walk.terminate: 1,
     Walk.deploy: 1,
+    Walk.restore: 1,
     Walk.jump: 1,
     Walk.scale: 2,
     Walk.split: 1,

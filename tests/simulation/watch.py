@@ -1,8 +1,9 @@
 """I1 to I9, checked after every call that landed, from the state of the stores alone."""
 
+import hashlib
 import io
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -56,7 +57,7 @@ class Watch:
         self.landed: dict[str, str] = {}
         """What identifies a row or dead letter → the object that holds it."""
 
-    def after(self, request: Request, outcome: Any) -> None:
+    def after(self, request: Request) -> None:
         """Look at what a call may have changed. Raises `ViolationError`."""
         match request.name.partition(".")[0]:
             case "leases":
@@ -68,7 +69,40 @@ class Watch:
             case "store":
                 self._store(request)
             case "counters":
+                self._adopted(*request.args[:2])
                 self._expected.check(request.args[0], self._world.counters, self._judge)
+
+    def forget_uploads(self) -> None:
+        """They are gone, and it was no worker."""
+        self._uploads = frozenset()
+
+    def restored(self) -> None:
+        """The control table is an older one now, and what was decided after it without any effect has not been."""
+        self._rows = dict(self._world.leases._rows)
+        for place, key in list(self._intents.items()):
+            lease_key, _, batch_no = place
+            row = self._rows.get(lease_key)
+            manifest = self._decided[key]
+            pending = row is not None and row.intent is not None and row.intent.manifest == key
+            committed = row is not None and row.batch_no > batch_no
+            if not pending and not committed and not self._took_effect(manifest):
+                del self._intents[place]
+                self._expected.undecided(manifest)
+                for each in manifest.objects:
+                    self._promised.pop(each.key, None)
+
+    def _adopted(self, origin: str, batch_no: int) -> None:
+        """A batch of nothing but repeats shows nowhere but in its manifest: who finds that may decide it later."""
+        if not self._expected.knows(origin, batch_no):
+            prefix = f"{INTENTS}/{origin[:8]}/{origin[9:]}/{batch_no:010}-"
+            found = (decode(key, body) for key, body in self._world.store.objects.items() if key.startswith(prefix))
+            for manifest in found:
+                if not manifest.objects:
+                    self._expected.decided(manifest)
+
+    def _took_effect(self, manifest: Manifest) -> bool:
+        visible = any(each.key in self._objects for each in manifest.objects)
+        return visible or self._expected.reached(manifest, self._world.counters)
 
     def _row(self, before: Lease, row: Lease, request: Request) -> None:
         check = self._judge.check
@@ -152,7 +186,7 @@ class Watch:
     def _visible(self, key: str, body: bytes) -> None:
         self._judge.check(
             Rule.NOTHING_WITHOUT_INTENT,
-            self._promised.get(key) == self._world.digest(body),
+            self._promised.get(key) == hashlib.sha256(body).hexdigest(),
             f"{key} is visible, and nobody decided on it",
         )
         for one in contents(key, body):

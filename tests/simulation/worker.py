@@ -1,23 +1,23 @@
 """One process of the fleet: the transformer's parts, wired as the service wires them, on simulated ports."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headrace.delivery.batch import BatchPolicy
 from headrace.delivery.budget import BufferBudget
 from headrace.delivery.fleet import Fleet
 from headrace.delivery.shard import ShardWorker
-from headrace.errors import HeadraceError
 from headrace.events.enrich import Enricher
 from headrace.events.parse import Policy
 from headrace.events.transform import Transformer
 from headrace.leases.keeper import CaughtUp, LeaseKeeper
-from headrace.leases.model import Lease
+from headrace.leases.model import Lease, LeaseKey
 from headrace.runtime import Shutdown
 from headrace.stream.ports import Position, ShardId, ShardReader
 from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
+from tests.simulation.clocks import WorkerClock
 from tests.simulation.network import Network, Ported
 
 if TYPE_CHECKING:
@@ -37,32 +37,6 @@ metrics = Metrics()
 """Shared by all workers of all worlds of this process: nobody looks at them here, and making some takes a while."""
 
 
-class WorkerClock:
-    """A worker's clocks: the world's time, each with an offset of its own. The wall clock may jump."""
-
-    def __init__(self, world: "World", network: Network, *, wall: float, monotonic: float) -> None:
-        self._world = world
-        self._network = network
-        self._wall = wall
-        self._monotonic = monotonic
-
-    def now(self) -> float:
-        """Seconds since 1970 UTC, as this worker believes."""
-        return self._world.clock.now() + self._wall
-
-    def monotonic(self) -> float:
-        """Seconds since this machine was started."""
-        return self._world.clock.monotonic() + self._monotonic
-
-    async def sleep(self, seconds: float) -> None:
-        """See `Clock`."""
-        await self._network.local("clock.sleep", asyncio.sleep, seconds)
-
-    def jump(self, seconds: float) -> None:
-        """Set the wall clock by so much."""
-        self._wall += seconds
-
-
 class Worker:
     """A process: started once, and gone for good when it has ended, crashed or drained."""
 
@@ -71,12 +45,14 @@ class Worker:
         self.version = version
         self._world = world
         self._network = Network(world, self)
-        self.clock = WorkerClock(world, self._network, wall=wall, monotonic=monotonic)
+        self.clock = WorkerClock(world.clock, self._sleep, wall=wall, monotonic=monotonic)
         self._shutdown = Shutdown(SHUTDOWN_SECONDS, self.clock)
         self._awake = asyncio.Event()
         self._awake.set()
         self._wakes_at = 0.0
         self.crashed = False
+        self.taken: set[tuple[LeaseKey, int]] = set()
+        """Leases that it was told it has, and the epoch."""
         self.error: BaseException | None = None
         """What ended it, if it was not told to."""
         self.fleet = self._fleet()
@@ -120,6 +96,9 @@ class Worker:
         """SIGTERM."""
         self._shutdown.request()
 
+    async def _sleep(self, seconds: float) -> None:
+        await self._network.local("clock.sleep", asyncio.sleep, seconds)
+
     def _wake_when_due(self) -> None:
         if self._world.clock.monotonic() > self._wakes_at - 1e-6:
             self.wake()
@@ -142,7 +121,7 @@ class Worker:
         budget = BufferBudget(BUFFER_BYTES)
 
         def open_reader(shard_id: ShardId, position: Position) -> ShardReader:
-            reader: Any = Ported(stream.open(shard_id, position), "reader", self._network)
+            reader: ShardReader = Ported(stream.open(shard_id, position), "reader", self._network)
             return reader
 
         async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -161,8 +140,8 @@ class Worker:
         def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
             return ShardWorker(
                 lease, open_reader, planner, delivery, recovery,
-                policy=policy, budget=budget, info=world.stream_info, before_end=keeper.sync, dedup_seconds=DEDUP_SECONDS,
-                clock=clock, metrics=metrics, health=health, in_thread=in_thread,
+                info=world.stream_info, before_end=keeper.sync, policy=policy, budget=budget,
+                dedup_seconds=DEDUP_SECONDS, clock=clock, metrics=metrics, health=health, in_thread=in_thread,
             )  # fmt: skip
 
         return Fleet(make_keeper, make_worker, metrics=metrics, health=health)

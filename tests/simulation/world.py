@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import copy
-import hashlib
 import itertools
 import random
 from collections import Counter
@@ -12,16 +10,18 @@ from dataclasses import replace
 from typing import Any, Self
 
 from headrace.errors import HeadraceError, RequestError
-from headrace.leases.model import SHARD_END, TRIM_HORIZON, Lease, lease_key, lineage
+from headrace.leases.model import SHARD_END, TRIM_HORIZON, Lease, LeaseKey, lease_key, lineage
 from headrace.stream.memory import UNLIMITED, Disturbance, MemoryStream
-from headrace.stream.ports import Record, ShardId
+from headrace.stream.ports import Record, Shard, ShardId
 from tests.simulation.build import PRODUCTION, Build
+from tests.simulation.carrier import Carrier
+from tests.simulation.clocks import WorldClock
 from tests.simulation.faults import Call, Fault, Hook, nothing
 from tests.simulation.logs import logs_to
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import LATENCY_SECONDS, Request
 from tests.simulation.rules import ALL, Judge, Rule, ViolationError
-from tests.simulation.traffic import START, Traffic
+from tests.simulation.traffic import Traffic
 from tests.simulation.watch import Watch
 from tests.simulation.worker import Worker
 
@@ -30,29 +30,8 @@ RESTART_SECONDS = 15.0
 IDLE_SECONDS = 1.5
 ITERATOR_SECONDS = 20.0
 """Shorter than a pause, so that iterators expire."""
-HEAL_SECONDS = 600.0
-STEP_SECONDS = 5.0
 SKEW_SECONDS = 30.0
 """How far workers' wall clocks may be apart from the start."""
-
-
-class WorldClock:
-    """True time. Nobody in the world can read it but the stream."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def now(self) -> float:
-        """Seconds since 1970 UTC."""
-        return START + self._loop.time()
-
-    def monotonic(self) -> float:
-        """Virtual seconds since the beginning."""
-        return self._loop.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Let them pass."""
-        await asyncio.sleep(seconds)
 
 
 class World:
@@ -66,6 +45,7 @@ class World:
         build: Build = PRODUCTION,
         shards: int = 2,
         enforced: frozenset[Rule] = ALL,
+        latency: float = LATENCY_SECONDS,
         tracing: bool = False,
     ) -> None:
         self.hook = hook
@@ -77,6 +57,7 @@ class World:
         self.desired = 0
         """How many workers there shall be."""
         self._loop = VirtualLoop()
+        self._slowest = latency
         self._latency = random.Random(f"latency {seed}")
         self._clocks = random.Random(f"clocks {seed}")
         self._traffic = Traffic(random.Random(f"traffic {seed}"))
@@ -92,13 +73,15 @@ class World:
         self.stream_info = self._loop.run(self.stream.info())
         self.lineage = lineage("simulation", self.stream_info)
         self.leases = build.leases()
-        self.store = build.store()
+        self.store = build.store(remembers_uploads=bool(seed % 2))
         self.counters = build.counters()
         self.judge = Judge(enforced)
         self.watch = Watch(self, self.judge)
+        self.carrier = Carrier(self.counters, self._landed)
         self.workers: list[Worker] = []
+        self.history: list[dict[LeaseKey, Lease]] = [{}]
+        """The control table after each write."""
         self._names = itertools.count()
-        self._under_way: set[asyncio.Task[Any]] = set()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
         self._logs = contextlib.ExitStack()
@@ -156,31 +139,6 @@ class World:
         worker.terminate()
         self._loop.create_task(self._start(worker.version + 1))
 
-    def heal(self) -> None:
-        """No more faults; wait until all that was produced is delivered and nothing is under way."""
-        self.say("the faults are over")
-        self.hook = nothing
-        deadline = self.clock.monotonic() + HEAL_SECONDS
-        while (missing := self._unfinished()) is not None:
-            if self.clock.monotonic() > deadline:
-                raise ViolationError(Rule.PROGRESS, f"{HEAL_SECONDS:.0f} s after the last fault: {missing}")
-            self._wake_all()
-            self.advance(STEP_SECONDS)
-        self._wake_all()
-        self.judge.checked[Rule.PROGRESS] += 1
-
-    def drain(self) -> None:
-        """SIGTERM to all. They end in time and leave no lease behind."""
-        self.desired = 0
-        drained = {worker.name for worker in self.workers if worker.running}
-        for worker in self.workers:
-            worker.terminate()
-        self.advance(STEP_SECONDS * 3)
-        late = [worker.name for worker in self.workers if worker.running]
-        self.judge.check(Rule.RELEASE, not late, f"{late} do not end after SIGTERM")
-        held = [row.key for row in self.leases._rows.values() if row.owner in drained and not row.ended]
-        self.judge.check(Rule.RELEASE, not held, f"{held} are not released")
-
     # What workers and their network ask of it.
 
     def announce(self, worker: Worker, request: Request) -> Fault | None:
@@ -199,22 +157,16 @@ class World:
         store = self.build.store_of(self.store, worker)
         return {"leases": self.leases, "store": store, "counters": self.counters, "stream": self.stream}
 
-    def send(self, worker: Worker, request: Request, delay: float, *, torn: bool) -> asyncio.Task[Any]:
-        """Carry a write to its port, whatever becomes of its sender."""
-        task = self._loop.create_task(self._land(worker, request, delay, torn))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return task
-
     def latency(self) -> float:
         """Seconds that a request or an answer takes."""
-        return self._latency.uniform(0.001, LATENCY_SECONDS)
+        return self._latency.uniform(0.001, self._slowest)
 
     def ended(self, worker: Worker) -> None:
         """A worker is gone, for whatever reason; another one is started in its place after a while."""
         self.say(f"{worker.name} has ended: {worker.error or ('killed' if worker.crashed else 'drained')}")
+        self.judge.checked[Rule.DEFECT] += 1
         if worker.error is not None and not isinstance(worker.error, HeadraceError):
-            self.fail(ViolationError(Rule.DEFECT, f"{worker.name} ended by {worker.error!r}"))
+            self._fail(ViolationError(Rule.DEFECT, f"{worker.name} ended by {worker.error!r}"))
         self.later(RESTART_SECONDS, lambda: self._replace(worker.version))
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
@@ -222,7 +174,7 @@ class World:
         if not self._closing:
             self._loop.call_later(seconds, what)
 
-    def fail(self, violation: BaseException) -> None:
+    def _fail(self, violation: BaseException) -> None:
         """Something is wrong: `advance` will raise it."""
         self.say(f"VIOLATION {violation}")
         if not self._broken.done():
@@ -233,11 +185,6 @@ class World:
         if self.trace is not None:
             number = "" if index is None else f"#{index}"
             self.trace.append(f"{self.clock.monotonic():9.3f} {number:>6} {what.rstrip()}")
-
-    @staticmethod
-    def digest(body: bytes) -> str:
-        """SHA-256, hex."""
-        return hashlib.sha256(body).hexdigest()
 
     # What is in it.
 
@@ -261,25 +208,18 @@ class World:
         """Workers that run, are not stopped and have not been told to end."""
         return [worker for worker in self.workers if worker.running and not worker.draining]
 
+    @property
+    def broken(self) -> bool:
+        """Whether a rule was broken."""
+        return self._broken.done()
+
+    def shards(self) -> list[Shard]:
+        """All of the stream's, open and closed."""
+        return self._loop.run(self.stream.shards())
+
     def open_shards(self) -> list[ShardId]:
         """Shards that still take records."""
-        return [shard.shard_id for shard in self._loop.run(self.stream.shards()) if not shard.closed]
-
-    def _unfinished(self) -> str | None:
-        if self._under_way:
-            return "requests are under way"
-        for shard in self._loop.run(self.stream.shards()):
-            row = self.row(shard.shard_id)
-            if row is None:
-                return f"{shard.shard_id} has no row"
-            behind = self.behind(shard.shard_id, row.checkpoint)
-            if behind or row.intent is not None or (shard.closed and not row.ended):
-                return f"{shard.shard_id} is {behind} records behind: {row}"
-        return None
-
-    def _wake_all(self) -> None:
-        for worker in self.workers:
-            worker.wake()
+        return [shard.shard_id for shard in self.shards() if not shard.closed]
 
     async def _start(self, version: int) -> None:
         self._new_worker(version)
@@ -295,32 +235,12 @@ class World:
         if not self._closing and len(self.live) < self.desired:
             self._new_worker(version)
 
-    async def _land(self, worker: Worker, request: Request, delay: float, torn: bool) -> Any:
-        await asyncio.sleep(delay)
+    def _landed(self, request: Request, outcome: Any) -> None:
+        told = f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else ""
+        self.say(f"   {request.name} {request.subject} lands {told}")
+        if request.name.startswith("leases."):
+            self.history.append(dict(self.leases._rows))
         try:
-            outcome = await (self._tear(request) if torn else request())
-        except HeadraceError as error:
-            outcome = error
-        try:
-            self.watch.after(request, outcome)
+            self.watch.after(request)
         except ViolationError as violation:
-            self.fail(violation)
-        if self.trace is not None:
-            told = f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else ""
-            self.say(f"   {worker.name} {request.name} {request.subject} lands {told}")
-        return outcome
-
-    async def _tear(self, request: Request) -> Any:
-        """Half of what a call would do."""
-        if request.name == "leases.create":
-            return await request.target(request.args[0][:1])
-        before = copy.deepcopy(vars(self.counters))
-        outcome = await request()
-        for name, items in vars(self.counters).items():
-            changed = [key for key in sorted(items) if before[name].get(key) != items[key]]
-            for key in changed[::2]:
-                if key in before[name]:
-                    items[key] = before[name][key]
-                else:
-                    del items[key]
-        return outcome
+            self._fail(violation)

@@ -143,6 +143,7 @@ class Delivery:
         ledger = manifest.ledger
         self._metrics.rows_committed.labels(manifest.shard).inc(ledger.committed)
         self._metrics.records_deduplicated.labels(manifest.shard).inc(ledger.duplicates)
+        self._metrics.records_foreign.labels(manifest.shard).inc(ledger.foreign)
         for reason, count in manifest.reasons.items():
             self._metrics.records_dead_lettered.labels(reason).inc(count)
         for each in manifest.objects:

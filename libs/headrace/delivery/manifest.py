@@ -72,6 +72,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Dead letters by reason."""
     dead_letter_key: str
     """The object that holds them; empty without any."""
+    reset: bool = False
+    """No records: somebody moved the checkpoint (`delivery.reset`). What came before is not remembered as repeats."""
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     last_arrival: float
     event_ids: bytes
+    reset: bool = False
 
 
 def manifest_of(plan: BatchPlan, staged: Mapping[str, StagedObject], lease: Lease, *, lineage: str) -> Manifest:

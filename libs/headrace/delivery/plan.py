@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from headrace.counters.deltas import deltas_of
 from headrace.counters.ports import Deltas
 from headrace.delivery.batch import BatchPolicy
+from headrace.delivery.unpack import unpack
 from headrace.delivery.window import DedupWindow, hashes_of
 from headrace.events.parse import Reason, Rejection
 from headrace.events.transform import MICROS_PER_HOUR, Origin, Transformed
@@ -22,7 +23,7 @@ from headrace.lake import parquet
 from headrace.lake.layout import Quarantine, event_object, quarantine_object
 from headrace.leases.model import Lease, Ledger
 from headrace.quarantine import Envelope, envelope, to_jsonl_gz
-from headrace.stream.ports import Record
+from headrace.stream.ports import EVERY_KEY, HashRange, Record
 
 STAGE = "transformer"
 
@@ -43,7 +44,7 @@ class BatchPlan:
 
     batch_no: int
     records: int
-    """How many records of the batch's front this plan covers."""
+    """How many records of the stream, from the batch's front, this plan covers."""
     objects: Sequence[PlannedObject]
     deltas: Deltas
     checkpoint: str
@@ -108,42 +109,48 @@ class Planner:
         *,
         now: float,
         window: DedupWindow,
+        hash_range: HashRange = EVERY_KEY,
     ) -> BatchPlan:
-        """Plan the longest front of `records` (not empty) that touches few enough partitions.
+        """Plan the longest front of `records` (not empty) that touches few enough partitions and has few enough rows.
 
-        `now` is seconds since 1970 UTC, the same for the whole batch. CPU only: run it off the event loop.
+        Cut at whole records of the stream: an aggregate that alone is over a limit goes as it is. `now` is seconds
+        since 1970 UTC, the same for the whole batch; `hash_range` is the shard's. CPU only: run it off the event loop.
         """
         first_arrival = min(record.approximate_arrival_timestamp for record in records)
 
         def repeats(ids: pa.ChunkedArray) -> Collection[int]:
             return window.repeats(ids, first_arrival)
 
-        transformed = self._transform(records, lease, repeats)
+        unpacked = unpack(records, lease, hash_range=hash_range, limit=self._policy.rows)
+        transformed = self._transform(unpacked.records, lease, repeats)
         if len(transformed.partitions) > self._policy.partitions:
-            records = records[: _rows_within(transformed.rows, self._policy.partitions)]
-            transformed = self._transform(records, lease, repeats)
-        dead_letters = self._dead_letters(records, transformed.rejected, lease, now)
+            front = unpacked.within(_rows_within(transformed.rows, self._policy.partitions))
+            unpacked = unpack(records[:front], lease, hash_range=hash_range, limit=self._policy.rows)
+            transformed = self._transform(unpacked.records, lease, repeats)
+        received, last = unpacked.records, records[unpacked.taken - 1]
+        dead_letters = self._dead_letters(received, transformed.rejected, lease, now)
         objects = [*self._event_objects(transformed, lease), *dead_letters]
         ledger = Ledger(
-            received=len(records),
+            received=len(received),
             committed=transformed.rows.num_rows,
             dead_lettered=len(transformed.rejected),
             duplicates=transformed.repeats,
             objects=len(transformed.partitions),
+            foreign=unpacked.foreign,
         )
         return BatchPlan(
             batch_no=lease.batch_no,
-            records=len(records),
-            objects=[*objects, *self._extra_columns(records, transformed.extra, lease, now)],
+            records=unpacked.taken,
+            objects=[*objects, *self._extra_columns(received, transformed.extra, lease, now)],
             deltas=deltas_of(transformed.rows),
-            checkpoint=records[-1].sequence_number,
+            checkpoint=last.sequence_number,
             ledger=ledger,
             reasons=Counter(str(rejection.reason) for rejection in transformed.rejected),
             dead_letter_key=dead_letters[0].key if dead_letters else "",
             event_ids=hashes_of(transformed.rows["event_id"]),
             planned_at=now,
             first_arrival=first_arrival,
-            last_arrival=records[-1].approximate_arrival_timestamp,
+            last_arrival=last.approximate_arrival_timestamp,
         )
 
     def _transform(

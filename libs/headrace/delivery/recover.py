@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -51,6 +52,8 @@ class Recovery:
                 found = decode_ids(key, await reader.body(key))
             except NotFoundError:  # removed by a lifecycle rule: older than any window
                 break
+            if found.reset:  # what is read again was asked for, and is no repeat
+                break
             latest = latest or found.last_arrival
             if not window.holds(ids, found.last_arrival, latest):
                 break
@@ -63,67 +66,83 @@ class Recovery:
         return window
 
     async def _finish(self, lease: Lease, intent: Intent) -> Lease:
-        try:
-            body = await self._store.get(intent.manifest)
-        except NotFoundError as error:
-            raise HaltedError(f"the pending intent's manifest is gone: {error}") from error
-        if hashlib.sha256(body).hexdigest() != intent.sha256:
-            raise HaltedError(f"{intent.manifest} is not what was decided on")
-        manifest = decode(intent.manifest, body)
+        manifest = decode(intent.manifest, await self._undamaged(intent))
         if manifest.start != lease.checkpoint:
             raise HaltedError(f"{intent.manifest} begins at {manifest.start}, but the checkpoint is {lease.checkpoint}")
         get_logger().info("intent.resumed", shard=lease.shard_id, epoch=lease.epoch, batch_no=intent.batch_no)
         return await self._delivery.finish(manifest, lease, caught_up_at=None)
 
-    async def _newer(self, lease: Lease) -> tuple[Manifest, int, int] | None:
-        """The last batch that took effect past this row, and the highest batch number and epoch met; None as a rule.
+    async def _undamaged(self, intent: Intent) -> bytes:
+        """The manifest's bytes as they were decided on; what was damaged on its way is read once more."""
+        for _ in range(2):
+            try:
+                body = await self._store.get(intent.manifest)
+            except NotFoundError as error:
+                raise HaltedError(f"the pending intent's manifest is gone: {error}") from error
+            if hashlib.sha256(body).hexdigest() == intent.sha256:
+                return body
+        raise HaltedError(f"{intent.manifest} is not what was decided on")
+
+    async def _newer(self, lease: Lease) -> tuple[Manifest, int] | None:
+        """The last batch that took effect past this row, and the highest batch number met; None as a rule.
 
         A batch is only planned once the one before is committed, so a manifest past the row's next batch, or effects
         of that next batch, say that the row was restored from an older state, or made anew.
         """
         prefix = manifest_prefix(self._delivery.lineage, lease.shard_id)
         found: dict[int, list[str]] = defaultdict(list)
-        epoch = lease.epoch
         async for each in self._store.list(prefix, after=f"{prefix}{lease.batch_no:010}"):
             if (numbers := numbers_of_manifest(each.key)) is not None:  # anybody may lay something beside them
                 found[numbers[0]].append(each.key)
-                epoch = max(epoch, numbers[1])
         if not found:
             return None
         last = max(found)
         candidates = [await self._load(key) for key in found[last]]
-        applied = [manifest for manifest in candidates if await self._took_effect(manifest)]
-        if last == lease.batch_no and not applied:
+        decided = await self._decided(candidates)
+        if decided is None and last == lease.batch_no:
             return None  # planned by an earlier owner, never decided
         # Undecided ones all follow the same batch.
-        newest = applied[0] if applied else await self._load(candidates[0].previous)
-        return newest, last, epoch
+        return decided or await self._load(candidates[0].previous), last
 
-    async def _adopt(self, lease: Lease, newest: Manifest, last: int, epoch: int) -> Lease:
-        get_logger().error(
-            "control.restored", shard=lease.shard_id, row=lease.batch_no, found=newest.batch_no, batch_no=last + 1
+    async def _decided(self, candidates: Sequence[Manifest]) -> Manifest | None:
+        """The one of a batch's manifests that was decided, as far as its effects show it.
+
+        Only a decided batch makes objects visible. Another owner's plan may have some in common with it, so the one
+        with the most counts, the latest of equals. Nothing shows whether a batch of nothing but repeats was decided: to
+        decide it now comes to the same, and its number, which the ledger may have, is not used twice.
+        """
+        visible = [(await self._visible(manifest), manifest.epoch, manifest) for manifest in candidates]
+        seen, _, manifest = max(visible, key=lambda each: each[:2])
+        if seen > 0:
+            return manifest
+        return next((each for each in candidates if not each.objects), None)
+
+    async def _visible(self, manifest: Manifest) -> int:
+        """How many of its objects can be seen; -1 when one of its keys holds other bytes."""
+        count = 0
+        for each in manifest.objects:
+            found = await self._store.head(each.key)
+            if found is not None and found.sha256 != each.sha256:
+                return -1
+            count += found is not None
+        return count
+
+    async def _adopt(self, lease: Lease, newest: Manifest, last: int) -> Lease:
+        get_logger().warning(
+            "control.adopted", shard=lease.shard_id, row=lease.batch_no, found=newest.batch_no, batch_no=last + 1
         )
         await self._delivery.apply(newest)
-        key = manifest_key(newest)
         return await self._leases.adopt(
             lease,
             replace(
                 lease,
                 checkpoint=newest.end,
                 batch_no=last + 1,
-                manifest=key,
+                manifest=manifest_key(newest),
                 ledger=newest.totals,
                 complete_through=newest.last_arrival,
-                epoch=epoch + 1,
             ),
         )
-
-    async def _took_effect(self, manifest: Manifest) -> bool:
-        for each in manifest.objects:
-            found = await self._store.head(each.key)
-            if found is not None and found.sha256 == each.sha256:
-                return True
-        return False
 
     async def _load(self, key: str) -> Manifest:
         return decode(key, await self._store.get(key))

@@ -22,21 +22,12 @@ from headrace.delivery.gap import tell_gap
 from headrace.delivery.patience import Patience
 from headrace.delivery.plan import BatchPlan, Planner
 from headrace.delivery.recover import Recovery
+from headrace.delivery.resume import start_position
 from headrace.delivery.window import DedupWindow
 from headrace.errors import AccessError, HaltedError, RequestError
-from headrace.leases.model import LATEST, TRIM_HORIZON, Lease
+from headrace.leases.model import Lease
 from headrace.runtime import Shutdown
-from headrace.stream.ports import (
-    AfterSequence,
-    Latest,
-    Page,
-    Position,
-    SequenceNumber,
-    ShardId,
-    ShardReader,
-    StreamInfo,
-    TrimHorizon,
-)
+from headrace.stream.ports import EVERY_KEY, HashRange, Page, Position, ShardId, ShardReader, StreamInfo
 from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger, unit_of_work
 from headrace.telemetry.metrics import Metrics
@@ -52,13 +43,9 @@ class InThread(Protocol):
         ...
 
 
-def start_position(lease: Lease) -> Position:
-    """Where reading begins for a lease without unfinished business."""
-    if lease.checkpoint == TRIM_HORIZON:
-        return TrimHorizon()
-    if lease.checkpoint == LATEST:
-        return Latest()
-    return AfterSequence(SequenceNumber(lease.checkpoint))
+async def every_key(_: ShardId) -> HashRange:
+    """The hash range of the only shard of a stream."""
+    return EVERY_KEY
 
 
 class ShardWorker:
@@ -82,6 +69,7 @@ class ShardWorker:
         dedup_seconds: float = 0.0,
         trip_after: int = 0,
         in_thread: InThread = asyncio.to_thread,
+        hash_range: Callable[[ShardId], Awaitable[HashRange]] = every_key,
     ) -> None:
         self._lease = lease
         self._open_reader = open_reader
@@ -100,6 +88,8 @@ class ShardWorker:
         self._poison = 0
         """Dead letters since the last row."""
         self._in_thread = in_thread
+        self._ask_hash_range = hash_range
+        self._hash_range = EVERY_KEY
         self._patience = Patience(clock, health)
         self._tip_at: float | None = None
         """When the last page was asked for, if it reached the tip."""
@@ -148,6 +138,10 @@ class ShardWorker:
         if window is None:
             return None
         self._window = window
+        hash_range = await self._patience.insist("shard", partial(self._ask_hash_range, settled.shard_id), shutdown)
+        if hash_range is None:
+            return None
+        self._hash_range = hash_range
         return self._open_reader(settled.shard_id, start_position(settled))
 
     async def _work(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
@@ -223,7 +217,14 @@ class ShardWorker:
         now = self._clock.now()
         async with self._budget.planning:
             with self._metrics.batch_stage_seconds.labels("transform").time():
-                return await self._in_thread(self._planner.plan, records, self._lease, now=now, window=self._window)
+                return await self._in_thread(
+                    self._planner.plan,
+                    records,
+                    self._lease,
+                    now=now,
+                    window=self._window,
+                    hash_range=self._hash_range,
+                )
 
     def _trip(self, plan: BatchPlan) -> None:
         """Raise `HaltedError` before a stream of nothing but dead letters is shovelled aside."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from headrace.errors import ConflictError, LeaseLostError
-from headrace.leases.model import SHARD_END, Intent, Lease, LeaseKey, Ledger
+from headrace.leases.model import SHARD_END, WHOLE, Intent, Lease, LeaseKey, Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ def commit(
         after=lambda row: replace(
             row,
             checkpoint=checkpoint,
+            sub_sequence=WHOLE,
             batch_no=intent.batch_no + 1,
             intent=None,
             manifest=intent.manifest,
@@ -107,7 +108,9 @@ def end(held: Lease, caught_up_at: float | None) -> Change:
     return Change(
         key=held.key,
         possible=lambda row: _is_untouched(row, held) and row.intent is None,
-        after=lambda row: replace(row, checkpoint=SHARD_END, caught_up_at=_latest(row, caught_up_at)),
+        after=lambda row: replace(
+            row, checkpoint=SHARD_END, sub_sequence=WHOLE, caught_up_at=_latest(row, caught_up_at)
+        ),
         made=lambda row: _is_holder(row, held) and row.ended,
     )
 
@@ -122,6 +125,7 @@ def adopt(held: Lease, found: Lease) -> Change:
         after=lambda row: replace(
             row,
             checkpoint=found.checkpoint,
+            sub_sequence=WHOLE,
             batch_no=found.batch_no,
             intent=None,
             manifest=found.manifest,

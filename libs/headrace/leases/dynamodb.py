@@ -9,13 +9,13 @@ from headrace.errors import ConflictError, LeaseLostError, RetryableError
 from headrace.leases import changes
 from headrace.leases.changes import Change
 from headrace.leases.model import SHARD_END, Intent, Lease, LeaseKey, Ledger
-from headrace.leases.rows import KEY, from_row, to_row
+from headrace.leases.rows import KEY, from_row, sub_sequence_of, to_row
 
 _HELD = "#leaseOwner = :owner AND #epoch = :epoch"
 _UNTOUCHED = f"{_HELD} AND #checkpoint = :from AND #batch_no = :batch_no"
 _NO_INTENT = "attribute_not_exists(#intent)"
 
-_MOVE = "#checkpoint = :checkpoint, #checkpointSubSequenceNumber = :zero, #ownerSwitchesSinceCheckpoint = :zero"
+_MOVE = "#checkpoint = :checkpoint, #checkpointSubSequenceNumber = :within, #ownerSwitchesSinceCheckpoint = :zero"
 _NOTHING_PREPARED = "#pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #pendingCheckpointState"
 """What KCL prepared to checkpoint; behind us whenever the checkpoint moves."""
 
@@ -68,6 +68,7 @@ class DynamoLeaseStore:
                 # the numbers that later conditions compare, for a row of KCL's
                 "SET #leaseOwner = :owner, #batch_no = if_not_exists(#batch_no, :zero), "
                 "#generation = if_not_exists(#generation, :zero) "
+                "REMOVE #checkpointOwner "  # of a hand-over that KCL 3 had begun
                 "ADD #epoch :one, #leaseCounter :one, #ownerSwitchesSinceCheckpoint :switches"
             ),
             condition=f"#leaseCounter = :seen_counter AND {unchanged}",
@@ -137,12 +138,11 @@ class DynamoLeaseStore:
             values={
                 **_held(held),
                 ":batch_no": intent.batch_no,
-                ":checkpoint": checkpoint,
+                **_moved(checkpoint),
                 ":next": intent.batch_no + 1,
                 ":manifest": intent.manifest,
                 ":ledger": asdict(ledger),
                 ":complete_through": complete_through,
-                ":zero": 0,
                 **caught_up,
             },
         )
@@ -158,7 +158,7 @@ class DynamoLeaseStore:
                 + f" REMOVE {_NOTHING_PREPARED}"
             ),
             condition=f"{_UNTOUCHED} AND {_NO_INTENT}",
-            values={**_untouched(held), ":checkpoint": SHARD_END, ":zero": 0, **caught_up},
+            values={**_untouched(held), **_moved(SHARD_END), **caught_up},
         )
 
     async def adopt(self, held: Lease, found: Lease) -> Lease:
@@ -174,14 +174,13 @@ class DynamoLeaseStore:
             values={
                 **_untouched(held),
                 ":generation": held.generation,
-                ":checkpoint": found.checkpoint,
+                **_moved(found.checkpoint),
                 ":next": found.batch_no,
                 ":manifest": found.manifest,
                 ":ledger": asdict(found.ledger),
                 ":complete_through": found.complete_through,
                 ":next_epoch": max(held.epoch, found.epoch),
                 ":next_generation": held.generation + 1,
-                ":zero": 0,
             },
         )
 
@@ -218,3 +217,7 @@ def _held(held: Lease) -> dict[str, Any]:
 
 def _untouched(held: Lease) -> dict[str, Any]:
     return {**_held(held), ":from": held.checkpoint, ":batch_no": held.batch_no}
+
+
+def _moved(checkpoint: str) -> dict[str, Any]:
+    return {":checkpoint": checkpoint, ":within": sub_sequence_of(checkpoint), ":zero": 0}

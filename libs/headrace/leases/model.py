@@ -14,16 +14,25 @@ LATEST = "LATEST"
 SHARD_END = "SHARD_END"
 """KCL's sentinels; every other checkpoint is a sequence number."""
 
+WHOLE = 2**63 - 1
+"""The sub-sequence number after which nothing is left of any record: the largest that KCL knows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Running totals of a shard since its first record: received = committed + dead_lettered + duplicates."""
+    """Running totals of a shard since its first record: received = committed + dead_lettered + duplicates.
+
+    Of an aggregate each user record is received. One of another shard's hash range is not: its producer has put it
+    again, and that shard receives it. So stream and ledger agree by user records = received + foreign.
+    """
 
     received: int = 0
     committed: int = 0
     dead_lettered: int = 0
     duplicates: int = 0
     objects: int = 0
+    foreign: int = 0
+    """User records in aggregates of this shard that belong to another one."""
 
     def __post_init__(self) -> None:
         if self.received != self.committed + self.dead_lettered + self.duplicates:
@@ -37,6 +46,7 @@ class Ledger:
             dead_lettered=self.dead_lettered + other.dead_lettered,
             duplicates=self.duplicates + other.duplicates,
             objects=self.objects + other.objects,
+            foreign=self.foreign + other.foreign,
         )
 
 
@@ -63,6 +73,9 @@ class Lease:
     """Grows with every change of owner; a writer of an older epoch is refused."""
     checkpoint: str = TRIM_HORIZON
     """The last sequence number that is done, or a sentinel."""
+    sub_sequence: int = WHOLE
+    """Up to which user record the record at `checkpoint` is done, if it is an aggregate of KPL's; they count from 0.
+    We put whole records behind us; KCL may have stopped within one, also after its first."""
     batch_no: int = 0
     """Of the next batch. Never restarts, in any generation."""
     generation: int = 0

@@ -5,13 +5,28 @@ complete_through caught_up_at`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
 
-from headrace.leases.model import Intent, Lease, LeaseKey, Ledger
+from headrace.leases.model import WHOLE, Intent, Lease, LeaseKey, Ledger
 from headrace.stream.ports import ShardId
 
 KEY = "leaseKey"
+
+T = TypeVar("T", Intent, Ledger)
+
+
+def is_sequence(checkpoint: str) -> bool:
+    """Whether it is a sequence number, not one of KCL's words."""
+    return checkpoint.isdecimal() and checkpoint.isascii()
+
+
+def sub_sequence_of(checkpoint: str, within: int = WHOLE) -> int:
+    """`checkpointSubSequenceNumber` for a checkpoint. Beside its words KCL expects 0.
+
+    Beside a sequence number of ours stands the largest there is, so that KCL repeats nothing of an aggregate.
+    """
+    return within if is_sequence(checkpoint) else 0
 
 
 def to_row(lease: Lease) -> dict[str, Any]:
@@ -28,7 +43,7 @@ def to_row(lease: Lease) -> dict[str, Any]:
         "shardId": lease.shard_id,
         "leaseCounter": lease.counter,
         "checkpoint": lease.checkpoint,
-        "checkpointSubSequenceNumber": 0,
+        "checkpointSubSequenceNumber": sub_sequence_of(lease.checkpoint, lease.sub_sequence),
         "ownerSwitchesSinceCheckpoint": 0,
         "epoch": lease.epoch,
         "batch_no": lease.batch_no,
@@ -48,13 +63,19 @@ def from_row(row: Mapping[str, Any]) -> Lease:
         counter=row["leaseCounter"],
         epoch=row.get("epoch", 0),
         checkpoint=row["checkpoint"],
+        sub_sequence=row.get("checkpointSubSequenceNumber", WHOLE) if is_sequence(row["checkpoint"]) else WHOLE,
         batch_no=row.get("batch_no", 0),
         generation=row.get("generation", 0),
-        intent=Intent(**row["intent"]) if "intent" in row else None,
+        intent=_known(Intent, row["intent"]) if "intent" in row else None,
         manifest=row.get("manifest", ""),
         parents=tuple(sorted(map(ShardId, row.get("parentShardId", ())))),
-        ledger=Ledger(**row.get("ledger", {})),
+        ledger=_known(Ledger, row.get("ledger", {})),
         # a shard read to its tip is complete up to then, even when nothing came that could be committed
         complete_through=max(float(row.get("complete_through", 0)), caught_up_at or 0.0),
         caught_up_at=caught_up_at,
     )
+
+
+def _known(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The part of `values` that this version knows: while a deployment rolls, a newer one may have written more."""
+    return kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})

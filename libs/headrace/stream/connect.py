@@ -11,7 +11,7 @@ from headrace.settings import Settings
 from headrace.stream.kinesis.client import open_client
 from headrace.stream.kinesis.producer import ATTEMPTS, KinesisProducer
 from headrace.stream.kinesis.reader import KinesisReader
-from headrace.stream.ports import Producer, StreamReader
+from headrace.stream.ports import Placer, StreamReader
 from headrace.telemetry.metrics import Metrics
 
 
@@ -29,7 +29,7 @@ async def open_reader(
 @contextlib.asynccontextmanager
 async def open_producer(
     settings: Settings, aws: AwsSession, metrics: Metrics, clock: Clock, *, attempts: int = ATTEMPTS
-) -> AsyncIterator[Producer]:
+) -> AsyncIterator[Placer]:
     """The producing side of the stream in the settings, while the block runs. Raises `ConfigError`.
 
     `attempts`: calls in a row that may fail before a put does.

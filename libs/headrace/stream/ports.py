@@ -10,6 +10,11 @@ ShardId = NewType("ShardId", str)
 SequenceNumber = NewType("SequenceNumber", str)
 """Up to 129 decimal digits; compare for equality, or as Python ints."""
 
+HASH_KEYS = 1 << 128
+HashRange = tuple[int, int]
+"""First and last 128-bit hash key, both included."""
+EVERY_KEY: HashRange = (0, HASH_KEYS - 1)
+
 MAX_RECORD_BYTES = 1 << 20
 """Payload and partition key together (Kinesis' default limit, 1 MiB)."""
 
@@ -29,6 +34,8 @@ class Entry(NamedTuple):
 
     data: bytes
     partition_key: str
+    explicit_hash_key: str | None = None
+    """Decimal; decides in place of the partition key where the record goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +45,7 @@ class Shard:
     shard_id: ShardId
     parents: tuple[ShardId, ...] = ()
     """None for an original shard, one after a split, two after a merge."""
-    hash_range: tuple[int, int] = (0, 2**128 - 1)
-    """First and last 128-bit hash key, both included."""
+    hash_range: HashRange = EVERY_KEY
     closed: bool = False
     """No more writes; what it holds can still be read until the retention ends."""
 
@@ -80,7 +86,14 @@ class AfterSequence:
     sequence_number: SequenceNumber
 
 
-Position = TrimHorizon | Latest | AtTimestamp | AfterSequence
+@dataclass(frozen=True, slots=True)
+class AtSequence:
+    """This record, and what follows: for one that is not done to its end."""
+
+    sequence_number: SequenceNumber
+
+
+Position = TrimHorizon | Latest | AtTimestamp | AtSequence | AfterSequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,4 +146,12 @@ class Producer(Protocol):
         that was lost can make a second record. Raises `RequestError` for an entry over `MAX_RECORD_BYTES` before
         anything is sent, `RetryableError` when the retries are used up (some entries may be durable then).
         """
+        ...
+
+
+class Placer(Producer, Protocol):
+    """A producer that can tell where its records went."""
+
+    async def place(self, entries: Sequence[Entry]) -> Sequence[ShardId]:
+        """As `put`, and for each entry the shard that has it; empty when the stream does not say."""
         ...

@@ -45,6 +45,9 @@ class Metrics:
         self.rows_committed = self._counter("rows_committed", "Rows in committed objects", "shard")
         self.records_dead_lettered = self._counter("records_dead_lettered", "Records that became no row", "reason")
         self.records_deduplicated = self._counter("records_deduplicated", "Repeats within the window", "shard")
+        self.records_foreign = self._counter(
+            "records_foreign", "Parts of aggregates that belong to another shard, and were put there again", "shard"
+        )
         self.consumer_lag = self._gauge("consumer_lag_seconds", "Behind the tip of the shard", "shard")
         self.complete_through = self._gauge(
             "complete_through_timestamp_seconds", "All that arrived before it is committed", "shard"

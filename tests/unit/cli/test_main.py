@@ -42,7 +42,17 @@ def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     "command",
-    [["up"], ["run"], ["query"], ["doctor"], ["job"], ["job", "simulate"], ["job", "partitions"], ["job", "reconcile"]],
+    [
+        ["up"],
+        ["run"],
+        ["query"],
+        ["leases"],
+        ["doctor"],
+        ["job"],
+        ["job", "simulate"],
+        ["job", "partitions"],
+        ["job", "reconcile"],
+    ],
 )
 def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
     shown = headrace(*command, "--help")
@@ -50,9 +60,21 @@ def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
     assert f"headrace {' '.join(command)} " in shown.out
 
 
-@pytest.mark.parametrize("command", ["up", "run", "query", "doctor"])
+@pytest.mark.parametrize("command", ["up", "run", "query", "leases", "doctor"])
 def test_the_help_of_a_command_has_an_example(headrace: Headrace, command: str) -> None:
     assert "Example:" in headrace(command, "--help").out
+
+
+@pytest.mark.parametrize("command", ["list", "release", "reset", "import", "export"])
+def test_every_command_on_leases_has_help_with_an_example(headrace: Headrace, command: str) -> None:
+    shown = headrace("leases", command, "--help")
+    assert shown.status == 0, shown.err
+    assert f"Example: headrace leases {command}" in shown.out
+
+
+def test_options_before_a_command_on_leases_are_not_overlooked(headrace: Headrace) -> None:
+    asked = headrace("leases", "--data", "elsewhere", "release", "shardId-000000000000")
+    assert (asked.status, "go behind the command" in asked.err) == (2, True)
 
 
 def test_a_job_that_asks_the_cloud_tells_when_there_is_none(headrace: Headrace) -> None:

@@ -29,6 +29,7 @@ from headrace.leases.model import Lease, Ledger, lease_prefix
 from headrace.runtime import Shutdown
 from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Entry
+from headrace.stream.shard_map import ShardMap
 from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
 
@@ -72,6 +73,7 @@ class World:
         recovery = Recovery(delivery, self.leases)
         planner = Planner(transformer, self.policy, lineage="l")
         budget = self.budget = BufferBudget(self.buffer_bytes)
+        shard_map = ShardMap(self.stream.shards, self.clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
@@ -84,7 +86,7 @@ class World:
                 lease, self.stream.open, planner, delivery, recovery,
                 info=info, before_end=keeper.sync, policy=self.policy, budget=budget,
                 dedup_seconds=600, trip_after=self.trip_after,
-                clock=self.clock, metrics=self.metrics, health=self.health,
+                clock=self.clock, metrics=self.metrics, health=self.health, hash_range=shard_map.hash_range,
             )  # fmt: skip
 
         self.fleet = Fleet(make_keeper, make_worker, metrics=self.metrics, health=self.health)

@@ -1,5 +1,6 @@
 """What the next owner of a shard finds, and makes of it."""
 
+import copy
 import hashlib
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from headrace.delivery.manifest import VERSION, Manifest, decode, encode, manifest_key
 from headrace.errors import HaltedError
+from headrace.lake.memory import MemoryStore
 from headrace.leases.memory import MemoryLeaseStore
 from headrace.leases.model import Intent
 from tests.unit.delivery.batches import NOW, Shard, broken, record, settled
@@ -145,11 +147,10 @@ async def test_a_table_that_was_lost_is_brought_up_to_the_bucket(batches: int) -
     lease = await shard.take()
     for n in range(batches):
         lease = await shard.deliver([record(2 * n), broken(2 * n + 1)], lease)
-    await lose_table(shard)
+    shard = shard_on(shard, MemoryLeaseStore())  # as after a restore of a backup from before the first record
     found = await settled(shard, await shard.take("new"))
     assert (found.checkpoint, found.batch_no, found.generation) == (lease.checkpoint, batches, 1)
     assert found.ledger == lease.ledger
-    assert found.epoch > lease.epoch
     await shard.deliver([record(2 * batches)], found)
     assert await shard.views() == batches + 1
     assert len(shard.visible()) == batches + 1
@@ -161,7 +162,7 @@ async def test_in_a_restored_table_a_batch_that_was_never_decided_is_not_taken_f
     await shard.delivery.store.put(
         manifest_key(staged := await shard.delivery.stage(shard.plan([record(2)], lease), lease)), encode(staged)
     )
-    await lose_table(shard)
+    shard = shard_on(shard, MemoryLeaseStore())  # as after a restore of a backup from before the first record
     found = await settled(shard, await shard.take("new"))
     assert (found.checkpoint, found.batch_no) == ("1", 2)
     await shard.deliver([record(2)], found)
@@ -173,15 +174,64 @@ async def test_in_a_restored_table_a_batch_that_was_half_visible_is_finished() -
     lease = await shard.deliver([record(0)], await shard.take())
     manifest, _ = await shard.declare([record(1), record(2)], lease)
     await shard.store.complete(manifest.objects[1].staged)
-    await lose_table(shard)
+    shard = shard_on(shard, MemoryLeaseStore())  # as after a restore of a backup from before the first record
     found = await settled(shard, await shard.take("new"))
     assert (found.checkpoint, found.batch_no) == ("2", 2)
     assert await shard.views() == 3
     assert len(shard.visible()) == 3
 
 
-async def lose_table(shard: Shard) -> None:
-    """As after a restore of a backup from before the first record."""
-    shard.leases = MemoryLeaseStore()
-    shard.recovery = type(shard.recovery)(shard.delivery, shard.leases)
-    shard.delivery._leases = shard.leases
+async def test_a_batch_of_nothing_but_repeats_keeps_its_number_when_the_table_forgot_it() -> None:
+    shard = Shard()
+    lease = await shard.deliver([record(1)], await shard.take())
+    window = await shard.recovery.window(lease, 600.0)
+    repeat = msgspec.structs.replace(record(1), sequence_number="2")
+    before = shard.leases
+    shard.leases = copy.deepcopy(before)  # the backup
+    await Shard.deliver(shard_on(shard, before), [repeat], lease, window)
+    found = await settled(shard_on(shard, shard.leases), await shard.take("new"))
+    assert (found.checkpoint, found.batch_no) == ("2", 2)
+    assert found.ledger.duplicates == 1
+
+
+def shard_on(shard: Shard, leases: MemoryLeaseStore) -> Shard:
+    """The same shard with another state of the control table."""
+    other = copy.copy(shard)
+    other.leases = leases
+    other.delivery = copy.copy(shard.delivery)
+    other.delivery._leases = leases
+    other.recovery = type(shard.recovery)(other.delivery, leases)
+    return other
+
+
+async def test_of_two_plans_of_a_forgotten_batch_the_one_that_took_effect_counts() -> None:
+    shard = Shard()
+    old = await shard.take("old")
+    # Planned and never decided: its one object has the same key and bytes as the first of the other plan.
+    undecided = await shard.delivery.stage(shard.plan([record(2)], old), old)
+    await shard.store.put(manifest_key(undecided), encode(undecided))
+    decided = await shard.deliver([record(2), record(3)], await shard.take("new"))
+    shard = shard_on(shard, MemoryLeaseStore())
+    lost = await shard.take("third")
+    found = await settled(shard, lost)
+    assert (found.checkpoint, found.ledger) == (decided.checkpoint, decided.ledger)
+    # Its keeper goes on with the row it took.
+    assert found.epoch == lost.epoch
+
+
+class Damages(MemoryStore):
+    """A store whose first answer is damaged on its way."""
+
+    damaged = 0
+
+    async def get(self, key: str) -> bytes:
+        body = await super().get(key)
+        self.damaged += 1
+        return body[:-1] if self.damaged == 1 else body
+
+
+async def test_a_manifest_that_was_damaged_on_its_way_is_read_again() -> None:
+    shard = Shard(Damages())
+    await shard.declare([record(1)], await shard.take("old"))
+    lease = await settled(shard, await shard.take("new"))
+    assert lease.checkpoint == "1"

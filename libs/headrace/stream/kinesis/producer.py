@@ -11,7 +11,7 @@ from headrace.errors import RetryableError, UnavailableError
 from headrace.stream import batcher
 from headrace.stream.kinesis import wire
 from headrace.stream.kinesis.client import KinesisClient, Operation
-from headrace.stream.ports import Entry
+from headrace.stream.ports import Entry, ShardId
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
 
@@ -21,7 +21,7 @@ CONCURRENT_CALLS = 8
 
 
 class KinesisProducer:
-    """`Producer` for one stream, given by name or ARN.
+    """`Placer` for one stream, given by name or ARN.
 
     Order: the batches of one `put` go one after the other, each durable before the next, so records of one partition
     key keep their order. One exception is Kinesis' own: when part of a batch fails, what is sent again lands behind
@@ -47,17 +47,21 @@ class KinesisProducer:
 
     async def put(self, entries: Sequence[Entry]) -> None:
         """See `Producer.put`. Gives up after `attempts` calls in a row that got nothing through."""
-        for batch in batcher.cut(entries):
-            await self._put_batch(batch)
+        await self.place(entries)
 
-    async def _put_batch(self, batch: Sequence[Entry]) -> None:
-        pending = batch
+    async def place(self, entries: Sequence[Entry]) -> Sequence[ShardId]:
+        """See `Placer.place`, and `put`."""
+        return [shard_id for batch in batcher.cut(entries) for shard_id in await self._place_batch(batch)]
+
+    async def _place_batch(self, batch: Sequence[Entry]) -> Sequence[ShardId]:
+        places = [ShardId("")] * len(batch)
+        pending: Sequence[int] = range(len(batch))
         attempt = 0
         while True:
-            left, error = await self._send(pending)
+            left, error = await self._send(batch, pending, places)
             self._metrics.records_put.inc(len(pending) - len(left))
             if error is None:
-                return
+                return places
             attempt = attempt + 1 if len(left) == len(pending) else 1
             if attempt == self._attempts:
                 raise error
@@ -67,20 +71,27 @@ class KinesisProducer:
             get_logger().info("stream.put_again", records=len(left), seconds=round(wait, 3), error=str(error))
             await self._clock.sleep(wait)
 
-    async def _send(self, entries: Sequence[Entry]) -> tuple[Sequence[Entry], RetryableError | None]:
-        """One call → what has to be sent again, in order, and why."""
+    async def _send(
+        self, batch: Sequence[Entry], pending: Sequence[int], places: list[ShardId]
+    ) -> tuple[Sequence[int], RetryableError | None]:
+        """One call with what is pending of a batch → what has to be sent again, in order, and why."""
         try:
             async with self._calls:
-                body = wire.encode_put_records(self._stream, entries)
+                body = wire.encode_put_records(self._stream, [batch[at] for at in pending])
                 results = wire.decode_put_records(await self._client.call(Operation.PUT_RECORDS, body))
         except RetryableError as error:
-            return entries, error
-        if len(results) != len(entries):
-            return entries, UnavailableError(f"{len(results)} results for {len(entries)} records")
-        failed = [(entry, result) for entry, result in zip(entries, results, strict=True) if result.error_code]
+            return pending, error
+        if len(results) != len(pending):
+            return pending, UnavailableError(f"{len(results)} results for {len(pending)} records")
+        failed = []
+        for at, result in zip(pending, results, strict=True):
+            if result.error_code:
+                failed.append((at, result))
+            elif result.shard_id is not None:
+                places[at] = result.shard_id
         if not failed:
             return (), None
-        return [entry for entry, _ in failed], _retryable(failed[0][1])
+        return [at for at, _ in failed], _retryable(failed[0][1])
 
 
 def _retryable(result: wire.PutResult) -> RetryableError:

@@ -11,6 +11,7 @@ from headrace.stream.kinesis import shards, wire
 from headrace.stream.kinesis.client import KinesisClient, Operation
 from headrace.stream.ports import (
     AfterSequence,
+    AtSequence,
     AtTimestamp,
     Latest,
     Page,
@@ -147,7 +148,7 @@ class KinesisShardReader:
         try:
             answer = await self._client.call(Operation.GET_SHARD_ITERATOR, body)
         except RequestError as error:
-            if isinstance(self._position, AfterSequence):
+            if isinstance(self._position, AtSequence | AfterSequence):
                 raise NotFoundError(f"{self._shard_id} cannot be read on from {self._position}: {error}") from error
             raise
         iterator = wire.decode_shard_iterator(answer)

@@ -10,6 +10,7 @@ from headrace.aws.faults import classify
 from headrace.errors import HeadraceError, UnavailableError
 from headrace.stream.ports import (
     AfterSequence,
+    AtSequence,
     AtTimestamp,
     Entry,
     Latest,
@@ -43,8 +44,9 @@ class GetRecordsAnswer(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class PutResult(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """What became of one entry: durable unless there is an error code."""
+    """What became of one entry: durable, on that shard, unless there is an error code."""
 
+    shard_id: ShardId | None = None
     error_code: str | None = None
     error_message: str | None = None
 
@@ -63,9 +65,10 @@ class _Fault(msgspec.Struct, frozen=True):
     capital_message: str = msgspec.field(name="Message", default="")
 
 
-class _PutEntry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+class _PutEntry(msgspec.Struct, frozen=True, gc=False, rename="pascal", omit_defaults=True):
     data: bytes
     partition_key: str
+    explicit_hash_key: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -100,6 +103,8 @@ def encode_get_shard_iterator(stream: str, shard_id: ShardId, position: Position
             start = {"ShardIteratorType": "LATEST"}
         case AtTimestamp(seconds):
             start = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": seconds}
+        case AtSequence(number):
+            start = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
         case AfterSequence(number):
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
     return _encoder.encode({"ShardId": shard_id, **start, **stream_reference(stream)})

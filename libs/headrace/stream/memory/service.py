@@ -66,7 +66,11 @@ class MemoryKinesis:
         self._luck = random.Random(disturbance.seed)  # noqa: S311 - a seed that repeats is the point
 
     def put_records(self, entries: Sequence[Entry]) -> list[PutFault | None]:
-        """One result per entry in their order, None for one that is durable.
+        """One result per entry in their order, None for one that is durable. Raises as `place_records`."""
+        return [result if isinstance(result, PutFault) else None for result in self.place_records(entries)]
+
+    def place_records(self, entries: Sequence[Entry]) -> list[PutFault | ShardId]:
+        """One result per entry in their order: the shard where one is durable, or why it is not.
 
         Raises `RequestError` for a call over its limits, and `UnavailableError` when the answer is lost.
         """
@@ -108,7 +112,7 @@ class MemoryKinesis:
             following = ShardIterator(iterator.shard_id, sequence, monotonic)
         return Answer(records, following, 0.0 if at_tip else _age(log.records[start + len(records)], now))
 
-    def _put(self, entry: Entry) -> PutFault | None:
+    def _put(self, entry: Entry) -> PutFault | ShardId:
         monotonic = self._clock.monotonic()
         log = self._shards.route(entry)
         size = batcher.entry_bytes(entry)
@@ -119,7 +123,7 @@ class MemoryKinesis:
         log.write_records.use(1)
         log.write_bytes.use(size)
         self._shards.append(log, entry, self._clock.now())
-        return None
+        return log.shard.shard_id
 
     def _cut(self, log: Log, start: int, limit: int) -> tuple[list[Record], int]:
         """A page, and its bytes. One record always fits."""

@@ -1,16 +1,26 @@
 """Shards in memory: what each holds, which one a key belongs to, and what retention leaves of them."""
 
-import hashlib
 import itertools
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.errors import NotFoundError, RequestError
+from headrace.stream.kpl import hash_key
 from headrace.stream.memory.limits import Allowance, Limits
-from headrace.stream.ports import AfterSequence, AtTimestamp, Entry, Latest, Position, Record, Shard, ShardId
+from headrace.stream.ports import (
+    HASH_KEYS,
+    AfterSequence,
+    AtSequence,
+    AtTimestamp,
+    Entry,
+    Latest,
+    Position,
+    Record,
+    Shard,
+    ShardId,
+)
 
-_HASH_KEYS = 1 << 128
 FIRST_SEQUENCE = 10**20 - 10
 """The tenth record has one digit more than the first, so that comparing them as text goes wrong at once."""
 
@@ -44,7 +54,7 @@ class Shards:
         self._logs: dict[ShardId, Log] = {}
         self._added = 0
         self._sequence = FIRST_SEQUENCE
-        bounds = [_HASH_KEYS * n // count for n in range(count + 1)]
+        bounds = [HASH_KEYS * n // count for n in range(count + 1)]
         for first, end in itertools.pairwise(bounds):
             self._add((first, end - 1), monotonic=monotonic)
 
@@ -68,17 +78,17 @@ class Shards:
             case AtTimestamp(seconds):
                 late = (record for record in log.records if record.approximate_arrival_timestamp >= seconds)
                 return next((int(record.sequence_number) for record in late), self._sequence)
-            case AfterSequence(number):
+            case AtSequence(number) | AfterSequence(number):
                 end = self._sequence if log.end is None else log.end
                 if not log.first <= int(number) < end:
                     raise RequestError(f"{log.shard.shard_id} has never had a record {number}")
-                return int(number) + 1
+                return int(number) + isinstance(position, AfterSequence)
         return log.first
 
     def route(self, entry: Entry) -> Log:
         """The open shard that an entry belongs to."""
-        hash_key = int.from_bytes(hashlib.md5(entry.partition_key.encode(), usedforsecurity=False).digest())
-        return next(log for log in self._logs.values() if not log.shard.closed and _covers(log.shard, hash_key))
+        key = hash_key(entry)
+        return next(log for log in self._logs.values() if not log.shard.closed and _covers(log.shard, key))
 
     def append(self, log: Log, entry: Entry, now: float) -> None:
         """Add a record, made durable at `now`."""
@@ -151,5 +161,5 @@ def _before(records: Sequence[Record], horizon: float) -> Iterator[Record]:
     return itertools.takewhile(lambda record: record.approximate_arrival_timestamp <= horizon, records)
 
 
-def _covers(shard: Shard, hash_key: int) -> bool:
-    return shard.hash_range[0] <= hash_key <= shard.hash_range[1]
+def _covers(shard: Shard, key: int) -> bool:
+    return shard.hash_range[0] <= key <= shard.hash_range[1]

@@ -16,7 +16,7 @@ RETENTION_SECONDS = 86_400.0
 
 
 class MemoryStream:
-    """`StreamReader` and `Producer` at once. Without `limits` nothing is throttled; `Limits()` are those of Kinesis.
+    """`StreamReader` and `Placer` at once. Without `limits` nothing is throttled; `Limits()` are those of Kinesis.
 
     The clock decides everything: rates and iterators go by `monotonic`, retention by `now`, back-off by `sleep`.
     `page_records` may be changed; it holds for readers opened from then on.
@@ -71,6 +71,10 @@ class MemoryStream:
     async def put(self, entries: Sequence[Entry]) -> None:
         """See `Producer.put`."""
         await self._producer.put(entries)
+
+    async def place(self, entries: Sequence[Entry]) -> Sequence[ShardId]:
+        """See `Placer.place`."""
+        return await self._producer.place(entries)
 
     def split(self, shard_id: ShardId) -> tuple[ShardId, ShardId]:
         """Close an open shard and halve its hash range between two children. Raises `NotFoundError`, `RequestError`."""

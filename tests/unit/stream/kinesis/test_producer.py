@@ -52,6 +52,16 @@ async def test_only_what_failed_is_sent_again_in_its_order(
     assert acknowledged(metrics) == 5
 
 
+async def test_each_entry_is_said_to_be_where_it_was_taken_in_the_end(
+    fake: FakeKinesis, producer: KinesisProducer
+) -> None:
+    fake.answer("PutRecords", put_answer(THROTTLED, None, BROKEN, None))
+    fake.answer("PutRecords", {"Records": [{"ShardId": "shard-b"}, {"ErrorCode": THROTTLED}]})
+    fake.answer("PutRecords", {"Records": [{"ShardId": "shard-c"}]})
+    first = "shardId-000000000000"
+    assert list(await producer.place(entries("a", "b", "c", "d"))) == ["shard-b", first, "shard-c", first]
+
+
 async def test_a_batch_waits_until_the_one_before_is_durable(fake: FakeKinesis, producer: KinesisProducer) -> None:
     fake.answer("PutRecords", put_answer(*[None] * 499, THROTTLED))
     fake.answer("PutRecords", put_answer(None))

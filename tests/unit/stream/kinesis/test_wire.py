@@ -19,6 +19,7 @@ from headrace.errors import (
 from headrace.stream.kinesis import wire
 from headrace.stream.ports import (
     AfterSequence,
+    AtSequence,
     AtTimestamp,
     Entry,
     Latest,
@@ -31,11 +32,15 @@ from headrace.stream.ports import (
 from tests.unit.stream.kinesis.fake_kinesis import page
 
 
-@given(st.lists(st.builds(Entry, st.binary(max_size=50), st.text(min_size=1, max_size=20))))
+@given(st.lists(st.builds(Entry, st.binary(max_size=50), st.text(min_size=1, max_size=20), st.none() | st.just("17"))))
 def test_put_records_carries_any_bytes_and_any_key(entries: list[Entry]) -> None:
     body = json.loads(wire.encode_put_records("clicks", entries))
     assert body["StreamName"] == "clicks"
-    assert [(base64.b64decode(record["Data"]), record["PartitionKey"]) for record in body["Records"]] == entries
+    assert [
+        (base64.b64decode(record["Data"]), record["PartitionKey"], record.get("ExplicitHashKey"))
+        for record in body["Records"]
+    ] == entries
+    assert not any(record.get("ExplicitHashKey", "17") is None for record in body["Records"])
 
 
 def test_a_stream_can_be_named_by_its_arn() -> None:
@@ -49,6 +54,10 @@ def test_a_stream_can_be_named_by_its_arn() -> None:
         (TrimHorizon(), {"ShardIteratorType": "TRIM_HORIZON"}),
         (Latest(), {"ShardIteratorType": "LATEST"}),
         (AtTimestamp(1775721600.25), {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1775721600.25}),
+        (
+            AtSequence(SequenceNumber("49")),
+            {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": "49"},
+        ),
         (
             AfterSequence(SequenceNumber("49")),
             {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "49"},

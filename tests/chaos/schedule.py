@@ -1,0 +1,94 @@
+"""Who is hit when, where and how: from a seed. Pure."""
+
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+FAILOVER_SECONDS = 2.0
+LATE_SECONDS = FAILOVER_SECONDS + 1.5
+"""By then another worker has the lease, and goes on."""
+DOWN_SECONDS = (0.1, FAILOVER_SECONDS)
+STOPPED_SECONDS = (LATE_SECONDS + 0.5, LATE_SECONDS + 2)
+AIMED = 0.8
+"""Of the blows; the others fall whenever it is their time."""
+
+
+class Way(StrEnum):
+    """What is done to a process."""
+
+    KILL = "kill -9"
+    STOP = "SIGSTOP"
+    """It goes on later, and believes that it still has its leases."""
+
+
+class Aim(StrEnum):
+    """The step during which a process is hit."""
+
+    STAGE = "stage"
+    MANIFEST = "manifest"
+    DECLARE = "intent"
+    COMPLETE = "apply"
+    COUNT = "counters"
+    COMMIT = "commit"
+    TAKE = "take"
+
+
+class Moment(StrEnum):
+    """When the step's call has its effect."""
+
+    NEVER = "never"
+    DONE = "there"
+    """The process is hit before the answer arrives."""
+    LATE = "late"
+    """Past the lease."""
+
+
+_PENDING = [
+    *itertools.product((Aim.COMPLETE, Aim.COUNT), Moment),
+    (Aim.DECLARE, Moment.DONE),
+    (Aim.COMMIT, Moment.NEVER),
+]
+"""Between intent and commit: who comes next finds something half done. Twice as often as anything else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blow:
+    """One process is hit once."""
+
+    at: float
+    """Seconds since the beginning, at the earliest."""
+    way: Way
+    aim: Aim | None
+    """None: at any moment."""
+    moment: Moment
+    seconds: float
+    """How long it is dead, or stopped."""
+
+
+def plan_blows(seed: int, *, victims: int, count: int, seconds: float) -> Sequence[Sequence[Blow]]:
+    """`count` blows over `seconds`, dealt to the victims in turn; each meets every step before all come again."""
+    chance = random.Random(seed)
+    planned: list[list[Blow]] = [[] for _ in range(victims)]
+    decks = [itertools.cycle(_shuffled(chance)) for _ in range(victims)]
+    for number in range(count):
+        victim = number % victims
+        aim, moment = next(decks[victim])
+        way = chance.choice((Way.KILL, Way.KILL, Way.STOP))
+        planned[victim].append(
+            Blow(
+                at=seconds * (number + chance.random()) / count,
+                way=way,
+                aim=aim if chance.random() < AIMED else None,
+                moment=moment,
+                seconds=chance.uniform(*(DOWN_SECONDS if way is Way.KILL else STOPPED_SECONDS)),
+            )
+        )
+    return planned
+
+
+def _shuffled(chance: random.Random) -> list[tuple[Aim, Moment]]:
+    deck = [*itertools.product(Aim, Moment), *_PENDING]
+    chance.shuffle(deck)
+    return deck
