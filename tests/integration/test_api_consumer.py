@@ -27,6 +27,7 @@ from headrace.quarantine import from_jsonl_gz
 from headrace.settings import Settings, load
 from headrace.state.dynamodb import DynamoStateStore
 from headrace.stream.connect import open_reader
+from headrace.stream.kpl import decode
 from headrace.stream.ports import TrimHorizon
 from headrace.telemetry.metrics import Metrics
 from services.api_consumer.app import cursor_keys
@@ -211,6 +212,28 @@ async def test_a_file_is_polled_once_to_its_end(
     assert (digest["reason"], digest["count"], digest["example"]) == ("malformed_json", 2, rejected.key)
     archived = [gzip.decompress(await store.get(item.key)).splitlines() async for item in store.list("raw/events/")]
     assert sorted(line for lines in archived for line in lines) == sorted(event(n) for n in range(450))
+
+
+async def test_events_are_put_in_aggregates_when_that_is_asked_for(
+    aws: AwsSession, settings: Settings, tmp_path: Path, unused_port: int
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(event(n) + b"\n" for n in range(450)))
+    [key] = cursor_keys(settings.model_copy(update={"source_files": [str(path)]}))
+    state = DynamoStateStore(await aws.client("dynamodb"), settings.state_table)
+
+    async def exhausted() -> bool:
+        document = await state.get(key)
+        return document is not None and bool(document.value["exhausted"])
+
+    source = {"HEADRACE_SOURCE_FILES": str(path), "HEADRACE_AGGREGATE": "1"}
+    async with Poller(settings, unused_port, source):
+        await until(exhausted)
+    async with open_reader(settings, aws, Metrics(), SystemClock()) as reader:
+        pages = [await reader.open(shard.shard_id, TrimHorizon()).read() for shard in await reader.shards()]
+    aggregates = [decode(record.data) or [] for page in pages for record in page.records]
+    assert sorted(json.loads(entry.data)["quantity"] for each in aggregates for entry in each) == [*range(450)]
+    assert len(aggregates) <= 20  # five pages, two shards
 
 
 async def test_an_api_is_polled_on_from_the_cursor_after_a_drain_and_after_a_kill(

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.simulation.cases import Case, run
 from tests.simulation.faults import Fault
-from tests.simulation.hunting import PAIRS, hunt, pairs, scenario_cases
+from tests.simulation.hunting import PAIRS, hunt, pairs, singles
 from tests.simulation.machine import explore
 from tests.simulation.mutants import Mutant
 from tests.simulation.report import Tally, show
@@ -73,11 +73,9 @@ def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
     for mutant in Mutant:
         for enforced in (ALL, HARM):
             yield 1, partial(_hunt, mutant, enforced)
-    kinds = {f"{scenario}, each fault at each call": scenario_cases(scenario) for scenario in Scenario}
-    kinds |= {
-        "pairs within a batch": pairs(run(Case()).calls, pair_count),
-        "seeds": [Case(seed=seed) for seed in range(seeds)],
-    }
+    kinds = {f"{scenario}, each fault at each call": singles(scenario) for scenario in Scenario}
+    kinds |= {f"{scenario}, pairs of faults": pairs(scenario, pair_count) for scenario in Scenario}
+    kinds |= {"seeds": [Case(seed=seed) for seed in range(seeds)]}
     for kind, cases in kinds.items():
         left = iter(cases)
         while chunk := list(islice(left, CHUNK)):
@@ -136,7 +134,7 @@ def _description(tally: Tally) -> str:
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="how many")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="how many pairs of faults")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="how many pairs of faults in each scenario")
     parser.add_argument("--seed", type=int, help="one seed")
     parser.add_argument("--machine", type=int, help="one block of the state machine's walks")
     parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="CALL:FAULT", help="in it")

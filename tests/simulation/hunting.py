@@ -11,7 +11,8 @@ from tests.simulation.mutants import Mutant
 from tests.simulation.rules import ALL, Rule
 from tests.simulation.scenarios import NEW, Scenario
 
-PAIRS = 400
+PAIRS = 150
+"""Of each scenario."""
 WITHIN = 12
 """Calls between the two faults of a pair, at most: about a batch."""
 PATIENCE = 1500
@@ -37,24 +38,27 @@ def every_fault(calls: Sequence[Call], scenario: Scenario = Scenario.STEAL) -> l
     return [Case(scenario=scenario, faults=((call.index, fault),)) for call in calls for fault in faults_of(call.name)]
 
 
-def scenario_cases(scenario: Scenario) -> list[Case]:
+def singles(scenario: Scenario) -> list[Case]:
     """A scenario as it is, and with each fault at each call that no other scenario has."""
-    base = Case(scenario=scenario)
-    calls = run(base).calls
-    first = next(call.index for call in calls if call.worker == NEW[scenario])
-    return [base, *every_fault(calls[first:], scenario)]
+    return [Case(scenario=scenario), *every_fault(_own_calls(scenario), scenario)]
 
 
-def pairs(calls: Sequence[Call], count: int, seed: int = 0) -> list[Case]:
-    """Two faults within a batch's delivery, drawn from all such pairs."""
-    rng = random.Random(f"pairs {seed}")
+def pairs(scenario: Scenario, count: int) -> list[Case]:
+    """Two faults within about a batch's delivery, drawn from all such pairs."""
+    rng = random.Random(f"pairs {scenario}")
+    calls = _own_calls(scenario)
     steps = [call for call in calls if call.name.startswith(_DELIVERING)]
-    return [_pair(calls, rng.choice(steps), rng) for _ in range(count)]
+    return [replace(_pair(calls, rng.choice(steps), rng), scenario=scenario) for _ in range(count)]
+
+
+def _own_calls(scenario: Scenario) -> Sequence[Call]:
+    calls = run(Case(scenario=scenario)).calls
+    return calls[next(call.index for call in calls if call.worker == NEW[scenario]) :]
 
 
 def _pair(calls: Sequence[Call], first: Call, rng: random.Random) -> Case:
     """The second call is numbered as in the run without faults; after the first fault another one may be there."""
-    second = calls[min(first.index + rng.randint(1, WITHIN), len(calls) - 1)]
+    second = calls[min(first.index - calls[0].index + rng.randint(1, WITHIN), len(calls) - 1)]
     faults = {first.index: rng.choice(faults_of(first.name)), second.index: rng.choice(faults_of(second.name))}
     return Case(faults=tuple(sorted(faults.items())))
 
@@ -85,10 +89,10 @@ def _quarry(mutant: Mutant) -> Iterator[Case]:
     yield Case(mutant=mutant)
     calls = run(Case()).calls
     aimed = [call for call in calls if call.name == AIMS[mutant]]
-    singles = every_fault(aimed)
-    rng.shuffle(singles)
+    alone = every_fault(aimed)
+    rng.shuffle(alone)
     for seed in itertools.count():
-        if singles:
-            yield replace(singles.pop(), mutant=mutant)
+        if alone:
+            yield replace(alone.pop(), mutant=mutant)
         yield replace(_pair(calls, rng.choice(aimed), rng), mutant=mutant)
         yield Case(seed=seed, mutant=mutant)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.cases import Case, run
 from tests.simulation.faults import Fault, faults_of
-from tests.simulation.hunting import hunt, pairs, scenario_cases
+from tests.simulation.hunting import hunt, pairs, singles
 from tests.simulation.machine import explore
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.rules import HARM, Rule
@@ -28,14 +28,15 @@ def test_without_a_fault_nothing_is_wrong_and_every_rule_is_looked_at() -> None:
 
 def test_single_faults_are_survived() -> None:
     for scenario in Scenario:
-        cases = scenario_cases(scenario)
+        cases = singles(scenario)
         for case in cases[:: len(cases) // SINGLES]:
             assert run(case).violation is None, case.reproduce
 
 
 def test_pairs_of_faults_are_survived() -> None:
-    for case in pairs(run(Case()).calls, 6):
-        assert run(case).violation is None, case.reproduce
+    for scenario in Scenario:
+        for case in pairs(scenario, 2):
+            assert run(case).violation is None, case.reproduce
 
 
 @pytest.mark.parametrize("seed", range(10))

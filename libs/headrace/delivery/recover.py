@@ -83,8 +83,8 @@ class Recovery:
                 return body
         raise HaltedError(f"{intent.manifest} is not what was decided on")
 
-    async def _newer(self, lease: Lease) -> tuple[Manifest, int] | None:
-        """The last batch that took effect past this row, and the highest batch number met; None as a rule.
+    async def _newer(self, lease: Lease) -> tuple[Manifest | None, int] | None:
+        """The last batch that took effect, if there is one, and the highest batch number met; None as a rule.
 
         A batch is only planned once the one before is committed, so a manifest past the row's next batch, or effects
         of that next batch, say that the row was restored from an older state, or made anew.
@@ -99,23 +99,25 @@ class Recovery:
         last = max(found)
         candidates = [await self._load(key) for key in found[last]]
         decided = await self._decided(candidates)
-        if decided is None and last == lease.batch_no:
+        if decided is None and last == lease.batch_no and not any(each.reset for each in candidates):
             return None  # planned by an earlier owner, never decided
         # Undecided ones all follow the same batch.
-        return decided or await self._load(candidates[0].previous), last
+        previous = candidates[0].previous
+        return decided or (await self._load(previous) if previous else None), last
 
     async def _decided(self, candidates: Sequence[Manifest]) -> Manifest | None:
         """The one of a batch's manifests that was decided, as far as its effects show it.
 
         Only a decided batch makes objects visible. Another owner's plan may have some in common with it, so the one
         with the most counts, the latest of equals. Nothing shows whether a batch of nothing but repeats was decided: to
-        decide it now comes to the same, and its number, which the ledger may have, is not used twice.
+        decide it now comes to the same, and its number, which the ledger may have, is not used twice. Not so a reset,
+        which moves the checkpoint: one that may have been refused is not made good, but its number is passed over.
         """
         visible = [(await self._visible(manifest), manifest.epoch, manifest) for manifest in candidates]
         seen, _, manifest = max(visible, key=lambda each: each[:2])
         if seen > 0:
             return manifest
-        return next((each for each in candidates if not each.objects), None)
+        return next((each for each in candidates if not each.objects and not each.reset), None)
 
     async def _visible(self, manifest: Manifest) -> int:
         """How many of its objects can be seen; -1 when one of its keys holds other bytes."""
@@ -127,22 +129,19 @@ class Recovery:
             count += found is not None
         return count
 
-    async def _adopt(self, lease: Lease, newest: Manifest, last: int) -> Lease:
-        get_logger().warning(
-            "control.adopted", shard=lease.shard_id, row=lease.batch_no, found=newest.batch_no, batch_no=last + 1
-        )
-        await self._delivery.apply(newest)
-        return await self._leases.adopt(
-            lease,
-            replace(
-                lease,
+    async def _adopt(self, lease: Lease, newest: Manifest | None, last: int) -> Lease:
+        get_logger().warning("control.adopted", shard=lease.shard_id, row=lease.batch_no, batch_no=last + 1)
+        found = replace(lease, batch_no=last + 1)
+        if newest is not None:
+            await self._delivery.apply(newest)
+            found = replace(
+                found,
                 checkpoint=newest.end,
-                batch_no=last + 1,
                 manifest=manifest_key(newest),
                 ledger=newest.totals,
                 complete_through=newest.last_arrival,
-            ),
-        )
+            )
+        return await self._leases.adopt(lease, found)
 
     async def _load(self, key: str) -> Manifest:
         return decode(key, await self._store.get(key))
