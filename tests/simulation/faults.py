@@ -119,8 +119,13 @@ def nothing(call: Call) -> None:
 
 
 def at(faults: Mapping[int, Fault]) -> Hook:
-    """Faults by the number of the call."""
-    return lambda call: faults.get(call.index)
+    """Faults by the number of the call; none where an earlier fault has put a call that cannot meet it."""
+
+    def hook(call: Call) -> Fault | None:
+        fault = faults.get(call.index)
+        return fault if fault in faults_of(call.name) else None
+
+    return hook
 
 
 class Weather:
