@@ -98,7 +98,6 @@ def spare_the_collector() -> None:
 
     With Python's own thresholds a batch of 100,000 events spends a third of its time in looking through itself.
     """
-    gc.freeze()
     gc.set_threshold(100_000, 20, 50)
 
 

@@ -98,7 +98,9 @@ class RestagingStore:
 class CommitFirst(Delivery):
     """The commit comes before the counters."""
 
-    async def finish(self, manifest: Manifest, lease: Lease, *, caught_up_at: float | None) -> Lease:
+    async def finish(
+        self, manifest: Manifest, lease: Lease, *, caught_up_at: float | None, counts: Deltas | None = None
+    ) -> Lease:
         """Objects, commit, and only then the counters."""
         await make_visible(self.store, (each.staged for each in manifest.objects))
         committed = await self._leases.commit(
@@ -108,7 +110,7 @@ class CommitFirst(Delivery):
             complete_through=manifest.last_arrival,
             caught_up_at=caught_up_at,
         )
-        await self.apply(manifest)
+        await self.apply(manifest, counts)
         return committed
 
 

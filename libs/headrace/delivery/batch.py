@@ -56,12 +56,17 @@ class Batch:
         self.records.extend(records)
         self.bytes += sum(len(record.data) for record in records)
 
+    @property
+    def due_at(self) -> float | None:
+        """When its age makes it due (monotonic seconds); None while it is empty."""
+        return None if self._since is None else self._since + self._policy.age
+
     def due(self, now: float) -> bool:
         """Whether it is time to deliver; `now` is monotonic seconds."""
-        if self._since is None:
+        if self.due_at is None:
             return False
         full = len(self.records) >= self._policy.rows or self.bytes >= self._policy.bytes
-        return full or now - self._since >= self._policy.age
+        return full or now >= self.due_at
 
     def head(self) -> Sequence[Record]:
         """The longest front within the limits of rows and bytes, at least one record."""

@@ -9,7 +9,7 @@ from functools import partial
 
 from headrace.alerts import Report, unheard
 from headrace.clock import Clock
-from headrace.counters.ports import CounterWriter
+from headrace.counters.ports import CounterWriter, Deltas
 from headrace.delivery.apply import ObjectConflictError, UploadGoneError, make_visible
 from headrace.delivery.manifest import Manifest, encode, intent_of, manifest_key, manifest_of
 from headrace.delivery.plan import BatchPlan
@@ -67,15 +67,19 @@ class Delivery:
             await self.store.put(manifest_key(manifest), body)
             return await self._leases.declare(lease, intent_of(manifest, body))
 
-    async def finish(self, manifest: Manifest, lease: Lease, *, caught_up_at: float | None) -> Lease:
+    async def finish(
+        self, manifest: Manifest, lease: Lease, *, caught_up_at: float | None, counts: Deltas | None = None
+    ) -> Lease:
         """5 to 7. What was decided is applied, announced and committed; returns the lease as committed.
+
+        `counts`: the manifest's deltas, from whoever has them as a mapping already.
 
         Raises `LeaseLostError` when another worker owns the shard, `HaltedError` when going on would do harm,
         `RetryableError` when a place is out of reach: then call it again.
         """
         self._note_pending(manifest.shard)
         try:
-            await self.apply(manifest)
+            await self.apply(manifest, counts)
         except (UploadGoneError, ObjectConflictError) as error:
             await self._explain(error, manifest, lease)
             raise
@@ -92,7 +96,7 @@ class Delivery:
         self._account(manifest)
         return committed
 
-    async def apply(self, manifest: Manifest) -> None:
+    async def apply(self, manifest: Manifest, counts: Deltas | None = None) -> None:
         """5. The objects become visible, then the counts, each conditional on the batch number."""
         with self._metrics.batch_stage_seconds.labels("apply").time():
             await make_visible(self.store, (each.staged for each in manifest.objects))
@@ -100,7 +104,7 @@ class Delivery:
             await self._counters.apply(
                 f"{manifest.lineage}-{manifest.shard}",
                 manifest.batch_no,
-                dict(manifest.deltas),
+                dict(manifest.deltas) if counts is None else counts,
                 now=manifest.planned_at,
                 ledger=asdict(manifest.ledger),
             )
@@ -186,4 +190,6 @@ class Attempt:
             self._manifest = await self._delivery.stage(self._plan, self._lease)
         if not self.decided:
             self._lease = await self._delivery.declare(self._manifest, self._lease)
-        return await self._delivery.finish(self._manifest, self._lease, caught_up_at=caught_up_at)
+        return await self._delivery.finish(
+            self._manifest, self._lease, caught_up_at=caught_up_at, counts=self._plan.deltas
+        )

@@ -50,6 +50,15 @@ class Patience:
                 self.refusal = None
                 return result
 
+    async def first(self, *tasks: asyncio.Task[Any], until: float | None) -> None:
+        """Return when one of the tasks is done, or at `until` (monotonic seconds)."""
+        while not any(task.done() for task in tasks):
+            self._health.beat()
+            left = BEAT_SECONDS if until is None else min(BEAT_SECONDS, until - self._clock.monotonic())
+            if left <= 0:
+                return
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
     async def unless(self, stopped: asyncio.Task[bool], work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`; None, and `work` cancelled, when told to stop first."""
         task = asyncio.create_task(work)

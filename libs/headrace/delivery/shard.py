@@ -21,6 +21,7 @@ from headrace.delivery.deliver import Delivery
 from headrace.delivery.gap import tell_gap
 from headrace.delivery.patience import Patience
 from headrace.delivery.plan import BatchPlan, Planner
+from headrace.delivery.reading import Reading
 from headrace.delivery.recover import Recovery
 from headrace.delivery.resume import start_position
 from headrace.delivery.window import DedupWindow
@@ -145,18 +146,25 @@ class ShardWorker:
         return self._open_reader(settled.shard_id, start_position(settled))
 
     async def _work(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
-        while not shutdown.requested:
-            if self._budget.full:
-                await self._make_room(shutdown, stopped)
-                continue
-            page = await self._read(reader, shutdown, stopped)
-            if page is None:
-                break
-            if self._batch.due(self._clock.monotonic()) or page.ended:
-                await self._flush(shutdown, everything=page.ended)
-            if page.ended:
-                await self._end(shutdown)
-                return
+        """Read and flush in turn. A read that is under way when the batch is due goes on beside the flush."""
+        reading = Reading(reader, self._patience, self._clock)
+        try:
+            while not shutdown.requested:
+                if self._budget.full:
+                    await self._make_room(shutdown, stopped)
+                    continue
+                await self._patience.first(reading.begin(shutdown), stopped, until=self._batch.due_at)
+                page = reading.take()
+                if page is not None:
+                    self._gather(page, reading.asked_at)
+                ended = page is not None and page.ended
+                if ended or self._batch.due(self._clock.monotonic()):
+                    await self._flush(shutdown, everything=ended)
+                if ended:
+                    await self._end(shutdown)
+                    return
+        finally:
+            await reading.stop()
         await self._flush(shutdown, everything=True)
 
     async def _make_room(self, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
@@ -166,13 +174,7 @@ class ShardWorker:
         else:
             await self._patience.unless(stopped, self._budget.room())
 
-    async def _read(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> Page | None:
-        """The next page, gathered; None when told to stop first."""
-        asked_at = self._clock.now()
-        # An outage is waited out here, since the reader keeps its position.
-        page = await self._patience.unless(stopped, self._patience.insist("read", reader.read, shutdown))
-        if page is None:
-            return None
+    def _gather(self, page: Page, asked_at: float) -> None:
         held = self._batch.footprint
         self._batch.add(page.records, self._clock.monotonic())
         self._budget.take(self._batch.footprint - held)
@@ -183,7 +185,6 @@ class ShardWorker:
         if self._tip_at is not None and not self._batch:
             self._caught_up_at = asked_at
             self._metrics.complete_through.labels(self._lease.shard_id).set(asked_at)
-        return page
 
     async def _flush(self, shutdown: Shutdown, *, everything: bool) -> None:
         """Deliver what is due, or everything."""

@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 
 IDS_LIMIT = 2_000_000
 """Ids remembered per shard, 16 MB; past it the oldest batch is forgotten early."""
+HASH_BYTES = 8
 
 
 def hashes_of(ids: pa.ChunkedArray) -> pa.UInt64Array:
@@ -24,7 +25,9 @@ def hashes_of(ids: pa.ChunkedArray) -> pa.UInt64Array:
 
 def to_bytes(hashes: pa.UInt64Array) -> bytes:
     """Eight bytes a hash, as they lie in memory (little-endian)."""
-    return array("Q", hashes.to_pylist()).tobytes()
+    _, values = hashes.buffers()
+    packed: bytes = values.slice(hashes.offset * HASH_BYTES, len(hashes) * HASH_BYTES).to_pybytes()
+    return packed
 
 
 def from_bytes(packed: bytes) -> pa.UInt64Array:
