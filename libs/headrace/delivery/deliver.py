@@ -179,16 +179,11 @@ class Attempt:
         self._lease = lease
         self._manifest: Manifest | None = None
 
-    @property
-    def decided(self) -> bool:
-        """Whether the intent is known to be written."""
-        return self._lease.intent is not None
-
     async def run(self, *, caught_up_at: float | None) -> Lease:
         """Deliver the plan and return the lease as committed. Errors are those of `Delivery.finish`."""
         if self._manifest is None:
             self._manifest = await self._delivery.stage(self._plan, self._lease)
-        if not self.decided:
+        if self._lease.intent is None:
             self._lease = await self._delivery.declare(self._manifest, self._lease)
         return await self._delivery.finish(
             self._manifest, self._lease, caught_up_at=caught_up_at, counts=self._plan.deltas

@@ -113,7 +113,7 @@ class ShardWorker:
         """
         stopped = asyncio.create_task(shutdown.wait())
         try:
-            reader = await self._settle(shutdown)
+            reader = await self._patience.unless(stopped, self._settle(shutdown))
             if reader is not None:
                 await self._work(reader, shutdown, stopped)
         except (HaltedError, RequestError) as error:
@@ -127,7 +127,10 @@ class ShardWorker:
             self._budget.give_back(self._batch.footprint)
 
     async def _settle(self, shutdown: Shutdown) -> ShardReader | None:
-        """What an earlier owner began is finished and known; None when nothing is left to do, or no time to do it."""
+        """What an earlier owner began is finished and known; None when nothing is left to do, or no time to do it.
+
+        Every step can be broken off: the next owner begins again.
+        """
         settled = await self._patience.insist("settle", partial(self._recovery.settle, self._lease), shutdown)
         if settled is None or settled.ended:  # its last owner ended it while we took it
             return None

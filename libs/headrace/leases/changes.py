@@ -117,7 +117,6 @@ def end(held: Lease, caught_up_at: float | None) -> Change:
 
 def adopt(held: Lease, found: Lease) -> Change:
     """Bring an old row up to date."""
-    epoch = max(held.epoch, found.epoch)
     generation = held.generation + 1
     return Change(
         key=held.key,
@@ -131,10 +130,9 @@ def adopt(held: Lease, found: Lease) -> Change:
             manifest=found.manifest,
             ledger=found.ledger,
             complete_through=found.complete_through,
-            epoch=epoch,
             generation=generation,
         ),
-        made=lambda row: (row.owner, row.epoch, row.generation) == (held.owner, epoch, generation),
+        made=lambda row: _is_holder(row, held) and row.generation == generation,
     )
 
 

@@ -167,7 +167,7 @@ class DynamoLeaseStore:
             changes.adopt(held, found),
             update=(
                 f"SET {_MOVE}, #batch_no = :next, #manifest = :manifest, #ledger = :ledger, "
-                "#complete_through = :complete_through, #epoch = :next_epoch, #generation = :next_generation "
+                "#complete_through = :complete_through, #generation = :next_generation "
                 f"REMOVE #intent, {_NOTHING_PREPARED}"
             ),
             condition=f"{_UNTOUCHED} AND #generation = :generation",
@@ -179,7 +179,6 @@ class DynamoLeaseStore:
                 ":manifest": found.manifest,
                 ":ledger": asdict(found.ledger),
                 ":complete_through": found.complete_through,
-                ":next_epoch": max(held.epoch, found.epoch),
                 ":next_generation": held.generation + 1,
             },
         )

@@ -65,7 +65,8 @@ class LeaseStore(Protocol):
     async def adopt(self, held: Lease, found: Lease) -> Lease:
         """Bring a row that is older than the bucket's manifests up to them: a new generation.
 
-        Takes checkpoint, batch_no, manifest, ledger, complete_through and epoch (which only grows) from `found`, drops
-        a pending intent, generation + 1. Conditions and errors of `declare`, but that an intent may be pending.
+        Takes checkpoint, batch_no, manifest, ledger and complete_through from `found`, drops a pending intent,
+        generation + 1. Owner and epoch stay, so that whoever renews the lease goes on. Conditions and errors of
+        `declare`, but that an intent may be pending.
         """
         ...

@@ -186,16 +186,16 @@ async def test_a_shard_with_a_pending_intent_does_not_end(store: LeaseStore) -> 
 async def test_an_old_row_is_brought_up_to_what_was_found_as_a_new_generation(store: LeaseStore) -> None:
     held = await declared(store)
     adopted = await store.adopt(held, FOUND)
-    assert adopted == replace(FOUND, owner="me", counter=held.counter, generation=1, intent=None)
+    assert adopted == replace(FOUND, owner="me", counter=held.counter, epoch=held.epoch, generation=1, intent=None)
+    assert adopted.epoch != FOUND.epoch
     assert await store.get(held.key) == adopted
-    with pytest.raises(LeaseLostError):
-        await store.renew(held)
     assert (await store.adopt(adopted, replace(FOUND, batch_no=10))).generation == 2
 
 
-async def test_the_epoch_never_shrinks(store: LeaseStore) -> None:
+async def test_whoever_renews_a_lease_that_was_brought_up_goes_on(store: LeaseStore) -> None:
     held = await taken(store)
-    assert (await store.adopt(held, replace(FOUND, epoch=0))).epoch == held.epoch
+    adopted = await store.adopt(held, FOUND)
+    assert await store.renew(held) == replace(adopted, counter=adopted.counter + 1)
 
 
 async def test_another_state_of_the_row_is_not_brought_up(store: LeaseStore) -> None:

@@ -36,6 +36,9 @@ from headrace.telemetry.metrics import Metrics
 PATIENCE = 20.0
 """Seconds a condition may take; only a failure waits so long."""
 
+IDLE_SECONDS = 0.005
+"""Between two reads at the tip: shards that never pause starve the thread that plans."""
+
 transformer = Transformer(Policy(), Enricher(), anonymous_key=b"k")
 
 
@@ -49,7 +52,7 @@ class World:
 
     def __init__(self, shards: int = 2) -> None:
         self.clock = SystemClock()
-        self.stream = MemoryStream(shards=shards, clock=self.clock)
+        self.stream = MemoryStream(self.clock, shards=shards, idle_seconds=IDLE_SECONDS)
         self.store = MemoryStore()
         self.counters = MemoryCounters()
         self.leases = MemoryLeaseStore()

@@ -5,17 +5,21 @@ import hashlib
 import io
 from base64 import b64decode
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.counters.ports import Entity, Window
 from headrace.delivery.batch import RECORD_BYTES, BatchPolicy
-from headrace.errors import AccessError, HaltedError, UnavailableError
+from headrace.errors import AccessError, HaltedError, RequestError, UnavailableError
 from headrace.lake.layout import partition_of
+from headrace.lake.memory import MemoryStore
+from headrace.lake.ports import ObjectInfo
 from headrace.leases.memory import MemoryLeaseStore
 from headrace.leases.model import SHARD_END, Lease, lease_prefix
 from headrace.quarantine import from_jsonl_gz
+from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Entry
 from tests.unit.delivery.fleet_world import PATIENCE, Unreliable, World, event
 
@@ -145,6 +149,58 @@ async def test_a_store_that_refuses_us_holds_the_shard_at_its_place_until_it_let
         await world.until(lambda ledger: ledger.received == 10)
         await world.fleet.check()
     assert await world.ids() == [str(n) for n in range(10)]
+
+
+async def test_a_request_that_is_refused_as_malformed_halts_its_shard_and_not_the_process() -> None:
+    world = World(shards=1)
+    await world.stream.put([event(n) for n in range(10)])
+    async with world.run(Unreliable(world.store, 10**6, RequestError("malformed"))) as running:
+        with pytest.raises(RequestError):
+            await eventually_refused(world)
+        assert not running.done()
+        assert world.metrics.registry.get_sample_value("headrace_shards_halted") == 1
+    assert (await world.ledger()).received == 0
+
+
+async def test_a_batch_is_delivered_when_it_is_due_though_the_next_read_takes_an_hour() -> None:
+    world = World(shards=1)
+    world.stream = MemoryStream(world.clock, shards=1, idle_seconds=3600.0)
+    world.policy = BatchPolicy(age=0.05)
+    await world.stream.put([event(n) for n in range(10)])
+    async with world.run():
+        await world.until(lambda ledger: ledger.received == 10)
+    assert await world.ids() == [str(n) for n in range(10)]
+
+
+async def test_a_stop_does_not_wait_for_a_shard_that_cannot_settle() -> None:
+    world = World(shards=1)
+    world.leases = TakenFrom()
+    await world.stream.put([event(n) for n in range(10)])
+    async with world.run(Silent()):
+        async with asyncio.timeout(PATIENCE):
+            while not world.leases.taken:
+                await asyncio.sleep(0.01)
+        asked = world.clock.monotonic()
+    assert world.clock.monotonic() - asked < PATIENCE / 4
+
+
+class TakenFrom(MemoryLeaseStore):
+    """Leases that tell when one was taken."""
+
+    taken = False
+
+    async def take(self, seen: Lease, owner: str) -> Lease:
+        taken = await super().take(seen, owner)
+        self.taken = True
+        return taken
+
+
+class Silent(MemoryStore):
+    """A store that cannot list, and so never says whether a row is up to date."""
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        raise UnavailableError("down")
+        yield
 
 
 async def refused(world: World) -> bool:
