@@ -82,7 +82,8 @@ class Watch:
         for place, key in list(self._intents.items()):
             lease_key, _, batch_no = place
             row = self._rows.get(lease_key)
-            manifest = self._decided[key]
+            if (manifest := self._decided.get(key)) is None:
+                continue  # a mutant's intent came before its manifest, and with the rules off nobody said so
             pending = row is not None and row.intent is not None and row.intent.manifest == key
             committed = row is not None and row.batch_no > batch_no
             if not pending and not committed and not self._took_effect(manifest):
