@@ -40,14 +40,18 @@ _ACCESS = frozenset({
     "SignatureDoesNotMatch", "UnrecognizedClientException", "403",
 })  # fmt: skip
 _RETRYABLE = frozenset({
-    "BadDigest", "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError",
+    "400", "BadDigest", "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError",
     "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
     "TransactionConflictException", "TransactionInProgressException",
 })  # fmt: skip
 
 
 def classify(code: str, status: int, message: str = "") -> HeadraceError:
-    """The error for an AWS error code and HTTP status. An unknown code is judged by its status."""
+    """The error for an AWS error code and HTTP status. An unknown code is judged by its status.
+
+    A bare 400 for a code means that the answer had none, or was cut off before it: no service refuses a request without
+    saying why, so nothing is known of what became of it.
+    """
     text = f"{code}: {message}" if message else code
     kinds: list[tuple[frozenset[str], type[HeadraceError]]] = [
         (_THROTTLED, ThrottledError),

@@ -1,24 +1,30 @@
 """What the one AWS session makes of answers that are none."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from headrace.aws.faults import aws_errors
 from headrace.aws.session import AwsSession
-from headrace.errors import UnavailableError
+from headrace.errors import ConflictError, UnavailableError
 
 BODIES = {"cut off": b'{"TableNames": ["a"', "no JSON": b"<html>", "not UTF-8": b'{"TableNames": ["\xff"]}'}
 
 
+REFUSAL = b'{"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "no"}'
+
+
 @pytest.fixture
-async def answer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, bytes]]:
-    """A DynamoDB that always answers 200 with `body`."""
-    said: dict[str, bytes] = {}
+async def answer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, Any]]:
+    """A DynamoDB that always answers with `body`, and 200 or `status`."""
+    said: dict[str, Any] = {}
 
     async def handle(_request: web.Request) -> web.Response:
-        return web.Response(body=said["body"], content_type="application/x-amz-json-1.0")
+        return web.Response(
+            body=said["body"], status=said.get("status", 200), content_type="application/x-amz-json-1.0"
+        )
 
     app = web.Application()
     app.router.add_post("/", handle)
@@ -33,14 +39,29 @@ async def answer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, byt
 
 
 @pytest.mark.parametrize("body", BODIES)
-async def test_a_garbled_answer_counts_as_none(answer: dict[str, bytes], body: str) -> None:
+async def test_a_garbled_answer_counts_as_none(answer: dict[str, Any], body: str) -> None:
     answer["body"] = BODIES[body]
     async with AwsSession("us-east-1") as aws:
         with pytest.raises(UnavailableError, match="ListTables"), aws_errors():
             await (await aws.client("dynamodb")).list_tables()
 
 
-async def test_a_whole_answer_is_read(answer: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("length", [0, 12, len(REFUSAL) - 1])
+async def test_a_refusal_that_is_cut_off_counts_as_no_answer(answer: dict[str, Any], length: int) -> None:
+    answer |= {"status": 400, "body": REFUSAL[:length]}
+    async with AwsSession("us-east-1") as aws:
+        with pytest.raises(UnavailableError, match="400"), aws_errors():
+            await (await aws.client("dynamodb")).list_tables()
+
+
+async def test_a_whole_refusal_is_what_it_says(answer: dict[str, Any]) -> None:
+    answer |= {"status": 400, "body": REFUSAL}
+    async with AwsSession("us-east-1") as aws:
+        with pytest.raises(ConflictError, match="ConditionalCheckFailed"), aws_errors():
+            await (await aws.client("dynamodb")).list_tables()
+
+
+async def test_a_whole_answer_is_read(answer: dict[str, Any]) -> None:
     answer["body"] = b'{"TableNames": ["a"]}'
     async with AwsSession("us-east-1") as aws:
         assert (await (await aws.client("dynamodb")).list_tables())["TableNames"] == ["a"]
