@@ -19,6 +19,7 @@ from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.kcl_table import refuse_table_of_kcl
 from headrace.leases.keeper import CaughtUp, LeaseKeeper
 from headrace.leases.model import Lease, lease_prefix, lineage
+from headrace.leases.sync import ShardSync
 from headrace.runtime import Context
 from headrace.stream.connect import open_reader
 from headrace.stream.shard_map import ShardMap
@@ -46,21 +47,21 @@ async def main(context: Context) -> None:
             store, counters, leases, lineage=origin, metrics=metrics, clock=clock, report=report
         )  # fmt: skip
         recovery = Recovery(delivery, leases)
+        sync = ShardSync(leases, stream, info, start=settings.start_position, clock=clock)
         shard_map = ShardMap(stream.shards, clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
-                leases, stream, info,
+                leases, sync,
                 owner=f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}",
                 failover=settings.failover_seconds,
-                start=settings.start_position,
                 caught_up=caught_up, clock=clock, metrics=metrics,
             )  # fmt: skip
 
-        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
+        def make_worker(lease: Lease) -> ShardWorker:
             return ShardWorker(
                 lease, stream.open, planner, delivery, recovery,
-                info=info, before_end=keeper.sync, policy=policy, budget=budget,
+                info=info, before_end=sync.run, policy=policy, budget=budget,
                 dedup_seconds=settings.dedup_window, trip_after=settings.trip_after,
                 clock=clock, metrics=metrics, health=context.health, hash_range=shard_map.hash_range,
             )  # fmt: skip

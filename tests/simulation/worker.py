@@ -13,6 +13,7 @@ from headrace.events.parse import Policy
 from headrace.events.transform import Transformer
 from headrace.leases.keeper import CaughtUp, LeaseKeeper
 from headrace.leases.model import Lease, LeaseKey
+from headrace.leases.sync import ShardSync
 from headrace.runtime import Shutdown
 from headrace.stream.ports import Position, ShardId, ShardReader
 from headrace.telemetry.health import Health
@@ -130,17 +131,18 @@ class Worker:
 
             return await self._network.local("cpu.plan", inline)
 
+        sync = ShardSync(leases, stream, world.stream_info, start="TRIM_HORIZON", clock=clock)
+
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
-                leases, stream, world.stream_info,
-                owner=self.name, failover=FAILOVER_SECONDS, start="TRIM_HORIZON",
+                leases, sync, owner=self.name, failover=FAILOVER_SECONDS,
                 caught_up=caught_up, clock=clock, metrics=metrics,
             )  # fmt: skip
 
-        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
+        def make_worker(lease: Lease) -> ShardWorker:
             return ShardWorker(
                 lease, open_reader, planner, delivery, recovery,
-                info=world.stream_info, before_end=keeper.sync, policy=policy, budget=budget,
+                info=world.stream_info, before_end=sync.run, policy=policy, budget=budget,
                 dedup_seconds=DEDUP_SECONDS, clock=clock, metrics=metrics, health=health, in_thread=in_thread,
             )  # fmt: skip
 

@@ -19,7 +19,7 @@ class Fleet:
     def __init__(
         self,
         make_keeper: Callable[[CaughtUp], LeaseKeeper],
-        make_worker: Callable[[Lease, LeaseKeeper], ShardWorker],
+        make_worker: Callable[[Lease], ShardWorker],
         *,
         metrics: Metrics,
         health: Health,
@@ -70,7 +70,7 @@ class Fleet:
             if key in self._tasks:
                 self._tasks[key].cancel()
         for lease in change.gained:
-            worker = self._workers[lease.key] = self._make_worker(lease, self._keeper)
+            worker = self._workers[lease.key] = self._make_worker(lease)
             self._tasks[lease.key] = group.create_task(self._work(lease, worker, shutdown))
 
     async def _work(self, lease: Lease, worker: ShardWorker, shutdown: Shutdown) -> None:

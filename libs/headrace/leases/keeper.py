@@ -11,19 +11,17 @@ from dataclasses import dataclass
 
 from headrace.clock import Clock
 from headrace.errors import AccessError, ConflictError, LeaseLostError, RetryableError
-from headrace.leases.model import Lease, LeaseKey, lease_prefix
-from headrace.leases.plan import Observation, observe, plan_rows, plan_take
+from headrace.leases.model import Lease, LeaseKey
+from headrace.leases.plan import Observation, observe, plan_take
 from headrace.leases.ports import LeaseStore
+from headrace.leases.sync import ShardSync
 from headrace.runtime import Shutdown
-from headrace.stream.ports import StreamInfo, StreamReader
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
 
 ROUNDS_PER_FAILOVER = 3
 EAGER_SECONDS = 0.5
 """Pause after a round that took something: there may be more."""
-SYNC_SECONDS = 30.0
-"""Between two looks at the stream's list of shards."""
 
 CaughtUp = Callable[[LeaseKey], float | None]
 """When the shard was last read to its tip with nothing left in memory (seconds since 1970 UTC), if ever."""
@@ -40,37 +38,31 @@ class Round:
 class LeaseKeeper:
     """One worker's leases on one stream. `run` it beside the shard workers.
 
-    `owner` is unique to this process; `failover` is in seconds and the same for all workers; `start` is where shards
-    without a checkpoint begin, TRIM_HORIZON or LATEST. Shard workers commit with the row they were given: renewals
-    do not get in their way.
+    `owner` is unique to this process; `failover` is in seconds and the same for all workers. Shard workers commit with
+    the row they were given: renewals do not get in their way.
     """
 
     def __init__(
         self,
         store: LeaseStore,
-        reader: StreamReader,
-        stream: StreamInfo,
+        sync: ShardSync,
         *,
         owner: str,
         failover: float,
-        start: str,
         caught_up: CaughtUp,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._store = store
-        self._reader = reader
-        self._stream = stream
+        self._sync = sync
         self._owner = owner
         self._failover = failover
-        self._start = start
         self._caught_up = caught_up
         self._clock = clock
         self._metrics = metrics
         self._interval = failover / ROUNDS_PER_FAILOVER
         self._held: dict[LeaseKey, Lease] = {}
         self._observed: dict[LeaseKey, Observation] = {}
-        self._sync_due = clock.monotonic()
 
     @property
     def held(self) -> Mapping[LeaseKey, Lease]:
@@ -110,19 +102,6 @@ class LeaseKeeper:
         self._metrics.leases_held.set(len(self._held))
         return Round(gained=tuple(gained), lost=tuple(key for key in renewed if key is not None))
 
-    async def sync(self) -> None:
-        """Add rows for shards that have none. To be called before SHARD_END is committed, so that no child is missed.
-
-        Raises `RetryableError` when the stream or the store does not answer.
-        """
-        shards = await self._reader.shards()
-        rows = await self._store.list(lease_prefix(self._stream))
-        missing = plan_rows(self._stream, shards, rows, self._start)
-        if missing:
-            await self._store.create(missing)
-            get_logger().info("leases.created", shards=[row.shard_id for row in missing])
-        self._sync_due = self._clock.monotonic() + SYNC_SECONDS
-
     async def release(self, key: LeaseKey) -> None:
         """Give one lease up: its shard ended, its worker failed, or it is lost already."""
         held = self._held.pop(key, None)
@@ -159,11 +138,10 @@ class LeaseKeeper:
         return None
 
     async def _take(self, gained: list[Lease]) -> None:
-        if self._clock.monotonic() >= self._sync_due:
-            await self.sync()
+        await self._sync.run_if_due()
         # From the end of one reading to the start of another: a lease is never thought older than it is.
         asked = self._clock.monotonic()
-        leases = await self._store.list(lease_prefix(self._stream))
+        leases = await self._store.list(self._sync.prefix)
         self._observed = observe(
             leases, self._observed, self._clock.monotonic(), me=self._owner, held=self._held.keys()
         )

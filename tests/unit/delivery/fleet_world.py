@@ -26,6 +26,7 @@ from headrace.lake.ports import StagedObject
 from headrace.leases.keeper import CaughtUp, LeaseKeeper
 from headrace.leases.memory import MemoryLeaseStore
 from headrace.leases.model import Lease, Ledger, lease_prefix
+from headrace.leases.sync import ShardSync
 from headrace.runtime import Shutdown
 from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Entry
@@ -76,18 +77,19 @@ class World:
         recovery = Recovery(delivery, self.leases)
         planner = Planner(transformer, self.policy, lineage="l")
         budget = self.budget = BufferBudget(self.buffer_bytes)
+        sync = ShardSync(self.leases, self.stream, info, start="TRIM_HORIZON", clock=self.clock)
         shard_map = ShardMap(self.stream.shards, self.clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
-                self.leases, self.stream, info, owner="me", failover=0.3, start="TRIM_HORIZON",
+                self.leases, sync, owner="me", failover=0.3,
                 caught_up=caught_up, clock=self.clock, metrics=self.metrics,
             )  # fmt: skip
 
-        def make_worker(lease: Lease, keeper: LeaseKeeper) -> ShardWorker:
+        def make_worker(lease: Lease) -> ShardWorker:
             return ShardWorker(
                 lease, self.stream.open, planner, delivery, recovery,
-                info=info, before_end=keeper.sync, policy=self.policy, budget=budget,
+                info=info, before_end=sync.run, policy=self.policy, budget=budget,
                 dedup_seconds=600, trip_after=self.trip_after,
                 clock=self.clock, metrics=self.metrics, health=self.health, hash_range=shard_map.hash_range,
             )  # fmt: skip

@@ -6,9 +6,10 @@ import pytest
 
 from headrace.clock import Clock, ManualClock, SystemClock
 from headrace.errors import NotFoundError, UnavailableError
-from headrace.leases.keeper import SYNC_SECONDS, LeaseKeeper, Round
+from headrace.leases.keeper import LeaseKeeper, Round
 from headrace.leases.memory import MemoryLeaseStore
 from headrace.leases.model import LATEST, TRIM_HORIZON, Lease, LeaseKey, lease_key, lease_prefix
+from headrace.leases.sync import SYNC_SECONDS, ShardSync
 from headrace.runtime import Shutdown
 from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Shard, ShardId
@@ -81,15 +82,16 @@ class Fleet:
     ) -> LeaseKeeper:
         return LeaseKeeper(
             self.store,
-            self.stream,
-            await self.stream.info(),
+            await self.sync(),
             owner=owner,
             failover=failover,
-            start=self.start,
             caught_up=self.caught_up.get,
             clock=clock or self.clock,
             metrics=metrics or Metrics(),
         )
+
+    async def sync(self) -> ShardSync:
+        return ShardSync(self.store, self.stream, await self.stream.info(), start=self.start, clock=self.clock)
 
     async def rows(self) -> Sequence[Lease]:
         return await self.store.list(lease_prefix(await self.stream.info()))
@@ -230,7 +232,7 @@ async def test_children_are_taken_once_their_parent_has_ended() -> None:
     keeper = await fleet.worker("a")
     [parent] = (await keeper.round()).gained
     fleet.stream.split(parent.shard_id)
-    await keeper.sync()
+    await (await fleet.sync()).run()
     assert (await keeper.round()).gained == ()
     await fleet.end(parent)
     await keeper.release(parent.key)
