@@ -13,7 +13,7 @@ SEED   ?= 1
 SEEDS  ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos compose-test model simulate bench bench-latency docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos soak prove compose-test model simulate bench bench-latency docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,18 +62,29 @@ $(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
 test-engines: env ## The contract suites on kinesis-local and DynamoDB Local; needs node 20, npm and a JDK 17
 	@$(BIN)/python scripts/engines.py $(ENGINES)
 	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest tests/contract/test_stream.py tests/contract/test_stream_places.py \
-	  tests/contract/leases tests/contract/test_counters.py tests/contract/test_state.py $(ARGS)
+	  tests/contract/test_resharding.py tests/contract/test_shard_sync.py tests/contract/test_gaps.py \
+	  tests/contract/leases tests/contract/counters tests/contract/test_state.py $(ARGS)
 
 test-faults: env ## Outages and kill -9 of every service, through a fault proxy (about six minutes)
 	@$(BIN)/pytest tests/faults $(ARGS)
 
 test-chaos: env ## Exactly once while processes die, stop and are lied to (three minutes; by hand EVENTS=200000)
-	@$(BIN)/pytest tests/chaos --events $(EVENTS) --seed $(SEED) $(ARGS)
+	@$(BIN)/pytest -p tests.harness.long_run tests/chaos --events $(EVENTS) --seed $(SEED) $(ARGS)
+
+soak: EVENTS = 200000
+soak: env ## Exactly once on real engines: kills, drains, stops, lies, reshards (five minutes; node 20, npm, a JDK 17)
+	@$(BIN)/python scripts/engines.py $(ENGINES)
+	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest -p tests.harness.long_run tests/soak \
+	  --events $(EVENTS) --seed $(SEED) $(ARGS)
+
+prove: EVENTS = 2000000
+prove: env ## make soak with ten times as many events (an hour, by hand)
+	@$(MAKE) --no-print-directory soak EVENTS=$(EVENTS)
 
 model: env ## The delivery protocol as a model, state by state, and its mutants (about a minute)
 	@$(BIN)/python -m tests.model $(ARGS)
 
-simulate: env ## The fleet on a virtual clock: every fault at every call, SEEDS=300 random walks, mutants (three minutes)
+simulate: env ## The fleet on a virtual clock: every fault at every call, SEEDS=300 random walks, mutants, fleets of 100 workers (four minutes)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json
@@ -93,6 +104,6 @@ docs: env ## Write the parts of docs/ that follow from the code
 lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
-clean: ## Remove .venv, .headrace and caches
-	rm -rf $(VENV) $(BENCH) $(CLIENTS) $(ENGINES) .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove .venv, .headrace, .soak and caches
+	rm -rf $(VENV) $(BENCH) $(CLIENTS) $(ENGINES) .headrace .soak .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from uvloop import run as run_loop
 
-from bench import delivery, peers, per_record, stats_api
+from bench import delivery, drain, peers, per_record, stats_api
 from bench.events import make_events
 from bench.headrace_path import land, page_to_body
 from bench.measure import cpu_us, cpu_us_async
@@ -131,6 +131,24 @@ def stats_rows() -> list[Row]:
     ]
 
 
+def drain_rows() -> list[Row]:
+    """A transformer on memory adapters, the whole protocol included. Limit: what we ask of it, where we do."""
+    usual, few, many = *drain.measure(8), *drain.measure(4, 64, events=2 * drain.EVENTS)
+    rows: list[tuple[str, str, float, float | None]] = [
+        ("drain", "events/s", usual.rate, 120_000.0),
+        ("drain_cpu", UNIT, usual.cpu_us, None),
+        ("drain_memory", "MB beyond the stream", usual.rss / 1e6, 600.0),
+        ("drain_shards", "CPU at 64 ÷ at 4 shards", many.cpu_us / few.cpu_us, 1.2),
+        ("drain_idle", "% of a core, 64 idle shards", 100 * drain.measure_idle(64), None),
+        ("drain_control", "calls per 1,000 events", usual.per_thousand(usual.control_calls), None),
+        ("drain_s3", "calls per 1,000 events", usual.per_thousand(usual.s3_calls), None),
+    ]
+    return [
+        Row(name=name, unit=unit, headrace=ours, per_record=None, async_kinesis=None, limit=limit)
+        for name, unit, ours, limit in rows
+    ]
+
+
 def main() -> None:
     """Run every row, print the table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,6 +170,7 @@ def main() -> None:
             delivered(make_events(2 * arguments.events)),  # a batch of the default size
         ]
         rows += stats_rows()
+    rows += drain_rows()
     arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
 

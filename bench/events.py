@@ -9,13 +9,21 @@ TYPES = ("page_view", "page_view", "page_view", "click", "search", "add_to_cart"
 START = 1_775_721_600_000
 
 
-def make_events(count: int, seed: int = 7) -> list[bytes]:
-    """`count` JSON events over three hours, each complete: id, session, user, product, price, user agent, address."""
+SHORT_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:{0}.0) Gecko/20100101 Firefox/{0}.0"
+
+
+def make_events(
+    count: int, seed: int = 7, *, start: int = START, length: int = 10_800_000, agent: str = AGENT
+) -> list[bytes]:
+    """`count` JSON events over three hours, each complete: id, session, user, product, price, user agent, address.
+
+    `start` is in ms since 1970 UTC, `length` in ms.
+    """
     rng = random.Random(seed)
-    return [msgspec.json.encode(_event(rng, START + n * 10_800_000 // count)) for n in range(count)]
+    return [msgspec.json.encode(_event(rng, start + n * length // count, agent)) for n in range(count)]
 
 
-def _event(rng: random.Random, timestamp: int) -> dict[str, object]:
+def _event(rng: random.Random, timestamp: int, agent: str) -> dict[str, object]:
     product = rng.randrange(2_000)
     return {
         "event_id": f"{rng.getrandbits(128):032x}",
@@ -30,7 +38,7 @@ def _event(rng: random.Random, timestamp: int) -> dict[str, object]:
         "quantity": rng.randrange(1, 4),
         "price": rng.randrange(199, 19_999) / 100,
         "currency": "EUR",
-        "user_agent": AGENT.format(rng.randrange(90, 140)),
+        "user_agent": agent.format(rng.randrange(90, 140)),
         "ip": f"198.51.100.{rng.randrange(256)}",
         "country": rng.choice(("DE", "FR", "IT", "PL")),
         "ingest_time": timestamp + 250,

@@ -17,7 +17,7 @@ from headrace.errors import NotFoundError
 from headrace.lake.layout import EVENTS, HourPartition, partition_of
 from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
-from headrace.leases.model import Lease, lease_prefix
+from headrace.leases.model import Lease, LeaseKey, lease_prefix
 from headrace.settings import Settings
 from headrace.state.dynamodb import DynamoStateStore
 from headrace.state.sources import PREFIX as CURSORS
@@ -102,10 +102,23 @@ class Observer(Protocol):
         ...
 
 
+class Rows:
+    """The rows as each was seen last: one that was removed, its shard long done, has delivered no less."""
+
+    def __init__(self) -> None:
+        self._seen: dict[LeaseKey, Lease] = {}
+
+    def see(self, rows: Iterable[Lease]) -> tuple[Lease, ...]:
+        """All that were ever there, after another look."""
+        self._seen |= {row.key: row for row in rows}
+        return tuple(self._seen.values())
+
+
 class AwsObserver:
     """Reads it where the services keep it."""
 
     def __init__(self, aws: AwsSession, settings: Settings) -> None:
+        self._rows = Rows()
         self._aws = aws
         self._settings = settings
 
@@ -121,7 +134,7 @@ class AwsObserver:
         return Observation(
             cursors={key: document.value for key, document in documents.items()},
             shards=frozenset(shard.shard_id for shard in shards),
-            leases=tuple(leases),
+            leases=self._rows.see(leases),
             registered=frozenset([part async for part in self._registered()]),
         )
 

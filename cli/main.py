@@ -20,7 +20,7 @@ JOBS = {
     "partitions": ("cli.jobs:partitions", "Compare the bucket with the table's partitions, and repair."),
     "reconcile": ("cli.jobs:reconcile", "Prove that what was read is what landed, hour by hour."),
     "replay": ("cli.jobs:replay", "Put dead letters right and land them, once."),
-    "simulate": ("jobs.simulate.cli:app", "Seeded shoppers: as an API, to the stream, or in a file."),
+    "simulate": ("cli.simulate:app", "Seeded shoppers: as an API, to the stream, in a file, or in bulk."),
 }
 _HELP = {"help_option_names": ["-h", "--help"]}
 FAILED, MISUSED = 1, 2

@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that follow from the code: the module map, the table of settings, the columns of an event.
+"""Writes the parts of docs/ that follow from the code: module map, settings, columns of an event, gaps of the engines.
 
 Usage: python scripts/generate_docs.py [--check]
 """
@@ -14,6 +14,9 @@ from headrace.events.schema import COLUMNS
 from headrace.settings import METRICS_PORTS, Settings
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.contract.engines import Gap  # noqa: E402 - tests are no package that is installed
+
 FOLDERS = ("libs/headrace", "services", "jobs", "cli", "deploy", "bench")
 BEGIN, END = "<!-- written by scripts/generate_docs.py: {} -->\n", "<!-- end: {} -->\n"
 
@@ -50,10 +53,23 @@ def columns() -> str:
     return "\n".join(lines) + "\n"
 
 
+def engines() -> str:
+    """A table row per known difference between an engine and AWS."""
+    lines = ["| engine | port | there | on AWS | what we make of it is shown by | noticed when it is gone |"]
+    lines.append("|---|---|---|---|---|---|")
+    for each in (gap.value for gap in Gap):
+        shown = "<br>".join(f"`{test.partition('::')[2]}` ({test.partition('::')[0]})" for test in each.shown_by)
+        noticed = f"no: {each.unseen}" if each.unseen else "yes"
+        names = ", ".join(each.engines)
+        lines.append(f"| {names} | {each.port} | {each.here} | {each.aws} | {shown} | {noticed} |")
+    return "\n".join(lines) + "\n"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "modules": ("docs/architecture.md", modules),
     "settings": ("docs/settings.md", settings),
     "columns": ("docs/events.md", columns),
+    "engines": ("docs/engines.md", engines),
 }
 
 

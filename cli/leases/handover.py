@@ -6,9 +6,9 @@ from typing import Any
 
 from headrace.catalog.results import Row
 from headrace.delivery.reset import place
-from headrace.leases.kcl import AT_TIMESTAMP, KclLease, Keys, export_row
+from headrace.leases.kcl import KclLease, Keys, export_row
 from headrace.leases.kcl_table import KclTable
-from headrace.leases.model import LATEST, Lease
+from headrace.leases.model import AT_TIMESTAMP, LATEST, Lease
 from headrace.stream.ports import Shard
 
 

@@ -16,7 +16,8 @@ from headrace.leases.rows import is_sequence
 COLUMNS = tuple(ResultColumn(name=name, type=kind) for name, kind in (
     ("shard", "varchar"), ("state", "varchar"), ("owner", "varchar"), ("checkpoint", "varchar"),
     ("behind_seconds", "double"), ("batch_no", "bigint"), ("epoch", "bigint"), ("pending_batch", "bigint"),
-    ("pending_seconds", "double"), ("parents", "varchar"), ("stream", "varchar"),
+    ("pending_seconds", "double"), ("claim", "varchar"), ("leaving", "boolean"), ("parents", "varchar"),
+    ("stream", "varchar"),
 ))  # fmt: skip
 CONCURRENT_MANIFESTS = 16
 _ALWAYS = frozenset({"shard", "state", "owner", "checkpoint", "behind_seconds", "batch_no", "epoch"})
@@ -89,6 +90,8 @@ def _row(lease: Lease, pending: Pending | None, unfinished: set[LeaseKey], now: 
         lease.epoch,
         lease.intent.batch_no if lease.intent is not None else None,
         None if since is None else round(max(0.0, now - since), 1),
+        lease.claim,
+        lease.leaving,
         " ".join(lease.parents),
         stream,
     )

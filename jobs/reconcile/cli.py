@@ -100,7 +100,8 @@ async def _run(cloud_for: CloudFor, data: Path, count: int, metrics: Metrics) ->
                 state=DynamoStateStore(dynamodb, settings.state_table),
             )
             hours = Hours.back(count, now=clock.now())
-            audit = await reconcile(places, settings.application, [await stream.info(), REPLAY], hours, progress)
+            streams = {await stream.info(): stream.shards, REPLAY: None}
+            audit = await reconcile(places, settings.application, streams, hours, progress)
     _account(audit, metrics)
     return audit
 

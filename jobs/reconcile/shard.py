@@ -86,7 +86,8 @@ async def look(places: Places, seen: Lease, lineage: str, hours: Hours, audit: A
     items = await places.ledger.hours(origin, hours.first, hours.last)
     lease = await places.leases.get(seen.key)
     if lease is None:
-        audit.compare(Check.CONTROL, seen.key, expected={"row": "there"}, found=None)
+        if not seen.ended:  # else it was removed: the stream has forgotten the shard
+            audit.compare(Check.CONTROL, seen.key, expected={"row": "there"}, found=None)
         lease = seen
     pending = None if lease.intent is None else await _pending(places.store, lease.intent, audit)
     reader = ManifestReader(places.store, lineage, lease.shard_id, ahead=AHEAD)

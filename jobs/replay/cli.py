@@ -13,6 +13,7 @@ from headrace.events.mapping import load_mapping
 from headrace.events.parse import Reason
 from headrace.events.repairs import Repairs, parse_repairs
 from headrace.settings import load
+from headrace.spool import REASON as SPOOLED
 from jobs.command import CloudFor, Style, Write
 from jobs.replay.app import run
 from jobs.replay.lots import REASONS, Selection
@@ -21,10 +22,9 @@ from jobs.replay.rehearse import Change
 from jobs.replay.report import COLUMNS, Report, shown
 
 ALL = "all"
-SPOOLED = "stream_unavailable"
 _NOT_OURS = {
     Reason.EXTRA_COLUMNS: "events with extra columns are in the table already, with all that the schema names",
-    SPOOLED: "the poller puts pages below kinesis_failures/ back by itself",
+    SPOOLED: "whoever put events below kinesis_failures/ puts them back by itself",
 }
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 

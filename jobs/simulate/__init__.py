@@ -1,1 +1,1 @@
-"""Seeded, plausible shoppers: as the web traffic API that the poller reads, straight to the stream, or in a file."""
+"""Seeded, plausible shoppers: as a web traffic API for the poller, straight to the stream, in a file, or in bulk."""

@@ -26,7 +26,11 @@ class Weighted(Generic[T]):
 
     def draw(self, rng: Random) -> T:
         """One value; always exactly one number is taken from `rng`."""
-        value: T = self._values[bisect(self._bounds, rng.random())]
+        return self.at(rng.random())
+
+    def at(self, part: float) -> T:
+        """The value that stands `part` (0 ≤ part < 1) of the way along the weights."""
+        value: T = self._values[bisect(self._bounds, part)]
         return value
 
 

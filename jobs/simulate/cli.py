@@ -4,7 +4,6 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headrace.runtime import Context, run_service
+from jobs.command import progress
 from jobs.simulate.api import ApiOptions, run_api
 from jobs.simulate.faults import FaultProfile
 from jobs.simulate.files import write_file
@@ -26,7 +24,7 @@ from jobs.simulate.timeline import Timeline
 app = typer.Typer(
     name="simulate",
     no_args_is_help=True,
-    help="Seeded, plausible shoppers: as a web traffic API, straight to the stream, or in a file.",
+    help="Seeded, plausible shoppers: as a web traffic API, straight to the stream, in a file, or in bulk.",
 )
 
 Rate = Annotated[float, typer.Option(min=0.01, help="Events a second, on average.")]
@@ -72,7 +70,7 @@ def stream(
 
     async def put_all(context: Context) -> None:
         context.health.started()
-        with _progress("events put", events) as advance:
+        with progress("events put", events) as advance:
             sent = await run_stream(items, paced=not max_speed, on_sent=advance, context=context)
         typer.echo(json.dumps(asdict(sent)))
 
@@ -96,7 +94,7 @@ def file(
     start_s = start.replace(tzinfo=UTC).timestamp() if start else time.time() - events / rate
     items = itertools.islice(timeline.items(int(start_s * 1000)), events)
     try:
-        with _progress("events written", events) as advance:
+        with progress("events written", events) as advance:
             size = write_file(out, _told(items, advance))
     except OSError as error:
         typer.echo(f"{out}: {error.strerror}", err=True)
@@ -109,15 +107,6 @@ def _parse_faults(text: str) -> FaultProfile:
         return FaultProfile.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--faults") from error
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[OnSent]:
-    """A bar on stderr while the block runs, if that is a terminal. Yields what moves it on."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield partial(bar.advance, bar.add_task(what, total=total))
 
 
 def _told(items: Iterator[Item], advance: OnSent, step: int = 1_000) -> Iterator[Item]:

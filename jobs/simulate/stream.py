@@ -25,7 +25,7 @@ class Sent:
     seconds: float
 
 
-OnSent = Callable[[int], None]
+OnSent = Callable[[int], object]
 """Hears of each step and its number of events."""
 
 

@@ -57,6 +57,10 @@ class Shutdown:
             self._deadline = Deadline(at=self._clock.monotonic() + self._seconds, clock=self._clock)
         self._asked.set()
 
+    def part(self) -> "Shutdown":
+        """The wish that a part of the process stops, which may come before the rest's. Their deadline is the same."""
+        return _Part(self)
+
     @property
     def requested(self) -> bool:
         """Whether a drain was asked for."""
@@ -73,6 +77,19 @@ class Shutdown:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
         return self.requested
+
+
+class _Part(Shutdown):
+    def __init__(self, whole: Shutdown) -> None:
+        self._whole = whole
+        self._asked = asyncio.Event()
+
+    def request(self) -> None:
+        self._asked.set()
+
+    @property
+    def deadline(self) -> Deadline:
+        return self._whole.deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

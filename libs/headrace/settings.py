@@ -5,6 +5,7 @@
 
 import os
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -49,6 +50,17 @@ METRICS_PORTS = {"api_consumer": 9101, "transformer": 9102, "partitioner": 9103}
 
 PARTITION_QUEUE_RECEIVES = 5
 """A bucket notification received so often in vain moves to the dead-letter queue."""
+
+
+_STARTS = frozenset({"TRIM_HORIZON", "LATEST"})
+
+
+def _is_past(value: str) -> bool:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and moment <= datetime.now(UTC)
 
 
 def _env(*names: str, default: Any, about: str) -> Any:
@@ -130,8 +142,10 @@ class Settings(BaseSettings):
     application: str = _env(
         "HEADRACE_APPLICATION", default="headrace", about="KCL's application name: part of every lineage"
     )
-    start_position: Literal["TRIM_HORIZON", "LATEST"] = _env(
-        "HEADRACE_START_POSITION", default="TRIM_HORIZON", about="Without a checkpoint"
+    start_position: str = _env(
+        "HEADRACE_START_POSITION",
+        default="TRIM_HORIZON",
+        about="Without a checkpoint: TRIM_HORIZON, LATEST or a time like 2026-04-09T08:00:00Z",
     )
     batch_rows: int = _env("HEADRACE_BATCH_ROWS", default=100_000, about="Rows per micro-batch")
     batch_bytes: Size = _env("HEADRACE_BATCH_BYTES", default=64 << 20, about="Payload bytes per micro-batch")
@@ -206,6 +220,13 @@ class Settings(BaseSettings):
             raise ValueError("must look like kinesis://NAME or kafka://HOST:PORT/TOPIC")
         return value
 
+    @field_validator("start_position")
+    @classmethod
+    def _start(cls, value: str) -> str:
+        if value not in _STARTS and not _is_past(value):
+            raise ValueError("must be TRIM_HORIZON, LATEST or a time of the past with its zone: 2026-04-09T08:00:00Z")
+        return value
+
     @model_validator(mode="after")
     def _one_source(self) -> "Settings":
         if self.api_url and self.source_files:
@@ -223,6 +244,17 @@ class Settings(BaseSettings):
     def stream_name(self) -> str:
         """The stream's name without its scheme."""
         return urlsplit(self.stream_url).netloc
+
+    @property
+    def start_checkpoint(self) -> str:
+        """KCL's word for `HEADRACE_START_POSITION`; that of a time is AT_TIMESTAMP."""
+        return self.start_position if self.start_position in _STARTS else "AT_TIMESTAMP"
+
+    @property
+    def start_time(self) -> float | None:
+        """The time in `HEADRACE_START_POSITION` (seconds since 1970 UTC); None when it is a word."""
+        in_words = self.start_position in _STARTS
+        return None if in_words else datetime.fromisoformat(self.start_position).timestamp()
 
     @property
     def partition_dead_letters(self) -> str:

@@ -6,7 +6,6 @@ While anything is spooled, everything is: a page never overtakes an earlier one 
 written in the cursor's document, in the same write as the position, so a crash neither loses nor forgets one.
 """
 
-import base64
 from collections.abc import Sequence
 
 from headrace.alerts import Report
@@ -14,7 +13,7 @@ from headrace.clock import Clock
 from headrace.errors import RetryableError
 from headrace.lake.layout import Quarantine, quarantine_object
 from headrace.lake.ports import ObjectStore
-from headrace.quarantine import envelope, from_jsonl_gz, to_jsonl_gz
+from headrace.spool import REASON, from_body, to_body
 from headrace.stream.ports import Entry, Producer
 from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger
@@ -23,7 +22,6 @@ from services.api_consumer.cursor import Cursor, Spool
 from services.api_consumer.insist import Insist
 from services.api_consumer.intake import STAGE
 
-REASON = "stream_unavailable"
 PROBE_SECONDS = 5.0
 """Between two attempts to put spooled pages back; longer when an attempt itself takes longer."""
 
@@ -34,27 +32,6 @@ def spool_key(source_id: str, spool: Spool, n: int) -> str:
     In order of key is in order of page.
     """
     return quarantine_object(Quarantine.KINESIS_FAILURES, spool.since, f"{source_id}-{spool.since:015.3f}-{n:010}")
-
-
-def to_body(entries: Sequence[Entry], *, position: str, now: float) -> bytes:
-    """Stream entries as a quarantine object: one envelope a line, with the partition key."""
-    return to_jsonl_gz(
-        envelope(
-            entry.data,
-            reason=REASON,
-            detail="",
-            stage=STAGE,
-            position=position,
-            seen_at=now,
-            partition_key=entry.partition_key,
-        )
-        for entry in entries
-    )
-
-
-def from_body(body: bytes) -> list[Entry]:
-    """The entries of `to_body`, in order."""
-    return [Entry(base64.b64decode(line.payload), line.partition_key or "") for line in from_jsonl_gz(body)]
 
 
 class Outlet:
@@ -95,7 +72,8 @@ class Outlet:
                 return False
         assert cursor.spool is not None
         key = spool_key(cursor.source_id, cursor.spool, cursor.spool.written)
-        await self._insist(self._store.put, key, to_body(entries, position=position, now=self._clock.now()))
+        body = to_body(entries, stage=STAGE, position=position, now=self._clock.now())
+        await self._insist(self._store.put, key, body)
         self._report(REASON, len(entries), key)
         return True
 

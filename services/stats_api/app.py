@@ -1,5 +1,6 @@
 """Wiring of the stats API."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from headrace.clock import Clock
 from headrace.counters.dynamodb import DynamoCounterReader
 from headrace.counters.ports import CounterReader
 from headrace.events.parse import Policy
+from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.ports import LeaseStore
 from headrace.runtime import Context
@@ -31,8 +33,12 @@ from services.stats_api.metering import Metering
 from services.stats_api.monitoring import health_routes
 from services.stats_api.reading import PREFIXES, reading_routes
 from services.stats_api.server import listen, serve
+from services.stats_api.spool import SpoolingProducer
 from services.stats_api.throttle import Allowance, Throttle
 from services.stats_api.tracing import Tracing
+
+PUT_ATTEMPTS = 5
+"""Calls of a put, about a second: then the events go to the spool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +61,20 @@ async def main(context: Context) -> None:
     async with (
         AwsSession(settings.region, metrics=context.metrics) as aws,
         open_reader(settings, aws, context.metrics, context.clock) as stream,
-        open_producer(settings, aws, context.metrics, context.clock) as producer,
+        open_producer(settings, aws, context.metrics, context.clock, attempts=PUT_ATTEMPTS) as producer,
     ):
         dynamodb = await aws.client("dynamodb")
         for table in (settings.counters_table, settings.control_table):
             context.health.add_check(table, partial(request, dynamodb.describe_table, TableName=table))
         context.health.add_check("stream", stream.info)
+        store = S3Store(await aws.client("s3"), settings.bucket)
+        spool = SpoolingProducer(producer, store, metrics=context.metrics, clock=context.clock)
         app = create_app(
             Parts(
                 counters=DynamoCounterReader(dynamodb, settings.counters_table),
                 leases=DynamoLeaseStore(dynamodb, settings.control_table),
                 stream=stream,
-                producer=producer,
+                producer=spool,
                 settings=settings,
                 metrics=context.metrics,
                 health=context.health,
@@ -75,7 +83,10 @@ async def main(context: Context) -> None:
         )
         listener = listen(settings.host, settings.stats_port)
         context.health.started()
-        await serve(app, listener, context)
+        async with asyncio.TaskGroup() as tasks:
+            putting_back = tasks.create_task(spool.run())
+            await serve(app, listener, context)
+            putting_back.cancel()
 
 
 def create_app(parts: Parts) -> ASGIApp:

@@ -33,6 +33,21 @@ class _Answer:
     expires: float
 
 
+@dataclass(slots=True)
+class _Said:
+    """What the framework sends, piece by piece."""
+
+    status: int = 0
+    headers: Headers = ()
+    body: bytes = b""
+
+    async def hear(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], tuple(message["headers"])
+        else:
+            self.body += message.get("body", b"")
+
+
 class ResponseCache:
     """ASGI: caches GET below `prefixes` by path and query, and answers If-None-Match with 304."""
 
@@ -45,7 +60,7 @@ class ResponseCache:
             self._headers += ((b"vary", vary.encode()),)
         self._answers: dict[tuple[str, bytes], _Answer] = {}
         self._bytes = 0
-        self._fetching: dict[tuple[str, bytes], asyncio.Task[_Answer]] = {}
+        self._fetching: dict[tuple[str, bytes], tuple[asyncio.Task[_Answer], _Said]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -55,7 +70,12 @@ class ResponseCache:
         key = (scope["path"], scope["query_string"])
         answer = self._answers.get(key)
         if answer is None or answer.expires <= self._clock.monotonic():
-            answer = await self._fetch(key, scope)
+            task, said = self._fetch(key, scope)
+            # A visitor who leaves must not take the answer away from those who wait with them.
+            await asyncio.wait({task})
+            if task.exception() is not None and said.status:  # a defect: told, and then raised for the log
+                await _send(send, said.status, said.headers, said.body)
+            answer = task.result()
         scope["route"] = answer.route
         if answer.etag is not None and _matches(scope["headers"], answer.etag):
             unchanged = [header for header in answer.headers if header[0] in _KEPT_BY_304]
@@ -63,34 +83,22 @@ class ResponseCache:
         else:
             await _send(send, answer.status, answer.headers, answer.body)
 
-    async def _fetch(self, key: tuple[str, bytes], scope: Scope) -> _Answer:
-        task = self._fetching.get(key)
-        if task is None:
-            task = self._fetching[key] = asyncio.create_task(self._ask(key, dict(scope)))
+    def _fetch(self, key: tuple[str, bytes], scope: Scope) -> tuple[asyncio.Task[_Answer], _Said]:
+        if key not in self._fetching:
+            said = _Said()
+            task = asyncio.create_task(self._ask(key, dict(scope), said))
+            self._fetching[key] = task, said
             task.add_done_callback(lambda _: self._fetching.pop(key))
-        # A visitor who leaves must not take the answer away from those who wait with them.
-        return await asyncio.shield(task)
+        return self._fetching[key]
 
-    async def _ask(self, key: tuple[str, bytes], scope: Scope) -> _Answer:
-        status = 0
-        headers: list[tuple[bytes, bytes]] = []
-        body = bytearray()
-
-        async def collect(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers.extend(message["headers"])
-            else:
-                body.extend(message.get("body", b""))
-
-        await self._app(scope, _no_body, collect)
+    async def _ask(self, key: tuple[str, bytes], scope: Scope, said: _Said) -> _Answer:
+        await self._app(scope, _no_body, said.hear)
         expires = self._clock.monotonic() + FRESH_SECONDS
         route = scope.get("route")
-        if status != HTTPStatus.OK:
-            return _Answer(status, tuple(headers), bytes(body), None, route, expires)
-        etag = b'"%s"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
-        answer = _Answer(status, (*headers, *self._headers, (b"etag", etag)), bytes(body), etag, route, expires)
+        if said.status != HTTPStatus.OK:
+            return _Answer(said.status, said.headers, said.body, None, route, expires)
+        etag = b'"%s"' % hashlib.blake2b(said.body, digest_size=12).hexdigest().encode()
+        answer = _Answer(said.status, (*said.headers, *self._headers, (b"etag", etag)), said.body, etag, route, expires)
         self._keep(key, answer)
         return answer
 

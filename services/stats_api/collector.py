@@ -49,7 +49,7 @@ class Collector:
         self._clock = clock
 
     async def collect(self, payloads: Sequence[bytes], visitor: Visitor) -> Outcome:
-        """Return once every accepted event is durable in the stream. Raises `RetryableError` when it is not."""
+        """Return once every accepted event is durable. Raises `RetryableError` when one is not."""
         now = self._clock.now()
         parsed = self._parser.parse(payloads, now=now)
         for event in parsed.events:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.errors import ConfigError
 from headrace.runtime import Context
+from services.stats_api.problems import MEDIA_TYPE, problem
 
 BEAT_SECONDS = 5
 MAX_HEAD_BYTES = 64 << 10
@@ -31,6 +33,13 @@ class _BoundedHead(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong as everywhere else, to what is no HTTP too, and hang up."""
+        body = bytes(problem(HTTPStatus.BAD_REQUEST, msg).body)
+        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head.encode() + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._in_head = self._begun = True

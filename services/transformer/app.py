@@ -2,7 +2,9 @@
 
 import socket
 import uuid
+from functools import partial
 
+from headrace.aws.dynamodb import request
 from headrace.aws.session import AwsSession
 from headrace.aws.sns import alerts_to
 from headrace.counters.dynamodb import DynamoCounterWriter
@@ -16,8 +18,9 @@ from headrace.delivery.shard import ShardWorker
 from headrace.events.transform import Transformer
 from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.holding import CaughtUp
 from headrace.leases.kcl_table import refuse_table_of_kcl
-from headrace.leases.keeper import CaughtUp, LeaseKeeper
+from headrace.leases.keeper import LeaseKeeper
 from headrace.leases.model import Lease, lease_prefix, lineage
 from headrace.leases.sync import ShardSync
 from headrace.runtime import Context
@@ -47,7 +50,7 @@ async def main(context: Context) -> None:
             store, counters, leases, lineage=origin, metrics=metrics, clock=clock, report=report
         )  # fmt: skip
         recovery = Recovery(delivery, leases)
-        sync = ShardSync(leases, stream, info, start=settings.start_position, clock=clock)
+        sync = ShardSync(leases, stream, info, start=settings.start_checkpoint, clock=clock, metrics=metrics)
         shard_map = ShardMap(stream.shards, clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
@@ -64,11 +67,15 @@ async def main(context: Context) -> None:
                 info=info, before_end=sync.run, policy=policy, budget=budget,
                 dedup_seconds=settings.dedup_window, trip_after=settings.trip_after,
                 clock=clock, metrics=metrics, health=context.health, hash_range=shard_map.hash_range,
+                is_gone=sync.is_gone, start_time=settings.start_time,
             )  # fmt: skip
 
         context.health.add_check("stream", stream.info)
         context.health.add_check("bucket", lambda: store.head("events/"))
         context.health.add_check("control", lambda: leases.list(lease_prefix(info)))
+        context.health.add_check(
+            "counters", partial(request, dynamodb.describe_table, TableName=settings.counters_table)
+        )
         fleet = Fleet(make_keeper, make_worker, metrics=metrics, health=context.health)
         context.health.add_check("shards", fleet.check)
         context.health.started()

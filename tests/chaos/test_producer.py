@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.traffic import Traffic
-from tests.chaos.verdict import drain, examine, totals
-from tests.faults.actions import Action
-from tests.faults.pipeline import Pipeline, wait_until
-from tests.faults.proxy import FaultProxy, Rule
+from tests.harness.actions import Action
+from tests.harness.pipeline import Pipeline, wait_until
+from tests.harness.proxy import FaultProxy, Rule
+from tests.harness.traffic import Traffic
+from tests.harness.verdict import drain, examine, totals
 
 EVENTS = 2_000
 PAGE_EVENTS = 200
@@ -20,15 +20,14 @@ PUT = frozenset({"PutRecords"})
 
 @pytest.mark.parametrize("killed", [False, True], ids=["while it lives", "and is killed in between"])
 def test_a_put_that_times_out_after_its_effect_doubles_no_row_for_a_transformer(
-    killed: bool, ministack_url: str, athena_url: str, tmp_path: Path, seed: int, again: str, table: list[str]
+    killed: bool, ministack_url: str, tmp_path: Path, seed: int, again: str, table: list[str]
 ) -> None:
-    traffic = Traffic(seed, EVENTS, datetime.now(UTC))
     source = tmp_path / "source.jsonl"
-    traffic.write(source)
+    traffic = Traffic(source, seed, EVENTS, datetime.now(UTC))
     with ExitStack() as stack:
         proxy = stack.enter_context(FaultProxy(ministack_url, seed=seed))
         name = "producer-killed" if killed else "producer"
-        pipeline = Pipeline(ministack_url, athena_url, proxy, tmp_path, name=name)
+        pipeline = Pipeline(ministack_url, {}, proxy, tmp_path, name=name)
         transformer = pipeline.service("transformer", HEADRACE_BATCH_AGE="0.5s")
         poller = pipeline.service("api_consumer", files=[source], HEADRACE_PAGE_LIMIT=str(PAGE_EVENTS))
         for service in (transformer, poller):

@@ -29,6 +29,7 @@ from headrace.stream.ports import (
     TrimHorizon,
 )
 from headrace.telemetry.metrics import Metrics
+from tests.contract.engines import Gap, Port, fixtures
 
 SHARDS = 4
 MEMORY = ["memory", "memory with limits"]
@@ -44,10 +45,25 @@ class Stream:
     split: Callable[[Shard], Awaitable[None]]
     """In the middle of the shard's hash range."""
     merge: Callable[[Shard, Shard], Awaitable[None]]
+    resize: Callable[[int], Awaitable[None]]
+    """To so many open shards, by splits and merges: at most twice as many, at least half."""
 
     @property
     def reader(self) -> StreamReader:
         return self.paged(10_000)
+
+
+class ShortPages:
+    """A client of the control plane whose lists of shards have many pages."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def list_shards(self, **request: str) -> Any:
+        return await self._client.list_shards(MaxResults=3, **request)
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._client, operation)
 
 
 class TickingClock(ManualClock):
@@ -82,7 +98,12 @@ def memory_stream(clock: Clock, limits: Limits) -> Stream:
     async def merge(left: Shard, right: Shard) -> None:
         memory.merge(left.shard_id, right.shard_id)
 
-    return Stream("contract", memory, paged, split, merge)
+    async def resize(count: int) -> None:
+        while (wanted := count - len(opened := [one for one in await memory.shards() if not one.closed])) != 0:
+            low, high, *_ = sorted(opened, key=lambda one: one.hash_range)
+            await (split(low) if wanted > 0 else merge(low, high))
+
+    return Stream("contract", memory, paged, split, merge, resize)
 
 
 @contextlib.asynccontextmanager
@@ -90,6 +111,8 @@ async def kinesis_stream() -> AsyncIterator[Stream]:
     async with AwsSession("us-east-1") as aws, open_client(aws, Metrics()) as client:
         name = await make_kinesis_stream(aws)
         control = await aws.client("kinesis")
+        if fixtures(Port.STREAM, Gap.NAMES_AGAIN):
+            control = ShortPages(control)
         clock = ManualClock()  # pacing is told in the unit tests; here it takes no time
 
         async def split(shard: Shard) -> None:
@@ -101,13 +124,23 @@ async def kinesis_stream() -> AsyncIterator[Stream]:
             await control.merge_shards(StreamName=name, ShardToMerge=left.shard_id, AdjacentShardToMerge=right.shard_id)
             await until_active(control, name)
 
+        async def resize(count: int) -> None:
+            await control.update_shard_count(StreamName=name, TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+            await until_active(control, name)
+
         yield Stream(
             name,
             KinesisProducer(name, client=client, metrics=Metrics(), clock=clock),
             lambda records: KinesisReader(name, client=client, control=control, clock=clock, page_records=records),
             split,
             merge,
+            resize,
         )
+
+
+def streams_without(*gaps: Gap) -> pytest.MarkDecorator:
+    """Run a test on the streams in memory, and on the engine unless it has one of these gaps."""
+    return pytest.mark.parametrize("stream", [*MEMORY, *fixtures(Port.STREAM, *gaps)], indirect=True)
 
 
 @contextlib.asynccontextmanager

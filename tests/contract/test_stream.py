@@ -26,6 +26,7 @@ from headrace.stream.ports import (
     TrimHorizon,
 )
 from headrace.telemetry.metrics import Metrics
+from tests.contract.engines import Gap
 from tests.contract.stream_world import (
     SHARDS,
     Stream,
@@ -35,6 +36,7 @@ from tests.contract.stream_world import (
     read,
     read_all,
     records_of,
+    streams_without,
     to_end,
     to_tip,
 )
@@ -154,44 +156,47 @@ async def test_records_of_the_largest_size_pass_though_one_call_cannot_hold_them
     assert [record.data for record in records] == [entry.data for entry in largest]
 
 
-async def test_a_page_has_ten_mebibytes_at_most_and_the_next_goes_on(faithful: Stream) -> None:
+@streams_without(Gap.LONG_PAGES)
+async def test_a_page_has_ten_mebibytes_at_most_and_the_next_goes_on(stream: Stream) -> None:
     largest = [Entry(bytes([n]) * (MAX_RECORD_BYTES - 1), "k") for n in range(11)]
-    await faithful.producer.put(largest)
+    await stream.producer.put(largest)
     pages = [
         page
-        for shard in await faithful.reader.shards()
-        for page in await to_tip(faithful.reader.open(shard.shard_id, TrimHorizon()))
+        for shard in await stream.reader.shards()
+        for page in await to_tip(stream.reader.open(shard.shard_id, TrimHorizon()))
     ]
     assert [record.data for record in records_of(pages)] == [entry.data for entry in largest]
     assert max(sum(len(record.data) for record in page.records) for page in pages) <= 10 * MAX_RECORD_BYTES
 
 
-async def test_a_split_shard_is_read_to_its_end_and_its_children_go_on(faithful: Stream) -> None:
-    parent_id, before = await fill_one_shard(faithful, 5)
-    [parent] = [shard for shard in await faithful.reader.shards() if shard.shard_id == parent_id]
-    reader = faithful.reader.open(parent_id, TrimHorizon())
+@streams_without(Gap.FORGETS_CLOSED_SHARDS)
+async def test_a_split_shard_is_read_to_its_end_and_its_children_go_on(stream: Stream) -> None:
+    parent_id, before = await fill_one_shard(stream, 5)
+    [parent] = [shard for shard in await stream.reader.shards() if shard.shard_id == parent_id]
+    reader = stream.reader.open(parent_id, TrimHorizon())
     assert not any(page.ended for page in await to_tip(reader))
-    await faithful.split(parent)
-    shards = {shard.shard_id: shard for shard in await faithful.reader.shards()}
+    await stream.split(parent)
+    shards = {shard.shard_id: shard for shard in await stream.reader.shards()}
     children = sorted((shard for shard in shards.values() if shard.parents), key=lambda shard: shard.hash_range)
     assert [shard.parents for shard in children] == [(parent_id,), (parent_id,)]
     assert [children[0].hash_range[0], children[1].hash_range[1]] == list(parent.hash_range)
     assert children[0].hash_range[1] + 1 == children[1].hash_range[0]
     assert {shard.shard_id for shard in shards.values() if shard.closed} == {parent_id}
-    await faithful.producer.put([Entry(b"after", "one key")])
+    await stream.producer.put([Entry(b"after", "one key")])
     assert [(await reader.read()).ended for _ in range(2)] == [True, True]
-    assert (await to_end(faithful, parent_id)) == before
-    found = {child.shard_id: await read(faithful, child.shard_id, TrimHorizon()) for child in children}
+    assert (await to_end(stream, parent_id)) == before
+    found = {child.shard_id: await read(stream, child.shard_id, TrimHorizon()) for child in children}
     [(child_id, [record])] = [(shard_id, records) for shard_id, records in found.items() if records]
     assert record.data == b"after"
     assert covers(shards[child_id], record)
 
 
-async def test_a_merged_shard_takes_over_the_range_of_both(faithful: Stream) -> None:
-    low, high, *_ = sorted(await faithful.reader.shards(), key=lambda shard: shard.hash_range)
-    await faithful.producer.put([Entry(b"before", f"key-{n}") for n in range(40)])
-    await faithful.merge(low, high)
-    shards = {shard.shard_id: shard for shard in await faithful.reader.shards()}
+@streams_without(Gap.FORGETS_CLOSED_SHARDS)
+async def test_a_merged_shard_takes_over_the_range_of_both(stream: Stream) -> None:
+    low, high, *_ = sorted(await stream.reader.shards(), key=lambda shard: shard.hash_range)
+    await stream.producer.put([Entry(b"before", f"key-{n}") for n in range(40)])
+    await stream.merge(low, high)
+    shards = {shard.shard_id: shard for shard in await stream.reader.shards()}
     [merged] = [shard for shard in shards.values() if shard.parents]
     assert merged == Shard(
         shard_id=merged.shard_id,
@@ -199,23 +204,24 @@ async def test_a_merged_shard_takes_over_the_range_of_both(faithful: Stream) -> 
         hash_range=(low.hash_range[0], high.hash_range[1]),
     )
     assert [shards[half.shard_id].closed for half in (low, high)] == [True, True]
-    await faithful.producer.put([Entry(b"after", f"key-{n}") for n in range(40)])
-    found = await read(faithful, merged.shard_id, TrimHorizon())
+    await stream.producer.put([Entry(b"after", f"key-{n}") for n in range(40)])
+    found = await read(stream, merged.shard_id, TrimHorizon())
     for half in (low, high):
-        records = await to_end(faithful, half.shard_id)
+        records = await to_end(stream, half.shard_id)
         assert {record.data for record in records} == {b"before"}
         assert {record.partition_key for record in found} >= {record.partition_key for record in records}
     assert {record.data for record in found} == {b"after"}
     assert all(covers(merged, record) for record in found)
 
 
-async def test_a_closed_shard_is_read_on_from_any_record_to_its_end(faithful: Stream) -> None:
-    shard_id, records = await fill_one_shard(faithful, 6)
-    [parent] = [shard for shard in await faithful.reader.shards() if shard.shard_id == shard_id]
-    await faithful.split(parent)
+@streams_without(Gap.FORGETS_CLOSED_SHARDS)
+async def test_a_closed_shard_is_read_on_from_any_record_to_its_end(stream: Stream) -> None:
+    shard_id, records = await fill_one_shard(stream, 6)
+    [parent] = [shard for shard in await stream.reader.shards() if shard.shard_id == shard_id]
+    await stream.split(parent)
     for n in (0, 3, 5):
         position = AfterSequence(SequenceNumber(records[n].sequence_number))
-        assert await to_end(faithful, shard_id, position, page_records=2) == records[n + 1 :]
+        assert await to_end(stream, shard_id, position, page_records=2) == records[n + 1 :]
 
 
 async def test_an_oversized_entry_is_refused_before_anything_is_sent(stream: Stream) -> None:

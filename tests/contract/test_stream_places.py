@@ -13,7 +13,8 @@ from headrace.stream.aggregate import AggregatingProducer
 from headrace.stream.kpl import MAGIC, hash_key
 from headrace.stream.ports import HASH_KEYS, AtSequence, Entry, Record, SequenceNumber, ShardId, TrimHorizon
 from headrace.stream.shard_map import ShardMap
-from tests.contract.stream_world import Stream, fill_one_shard, read, read_all, to_end
+from tests.contract.engines import Gap
+from tests.contract.stream_world import Stream, fill_one_shard, read, read_all, streams_without, to_end
 
 LEASE = Lease(key=LeaseKey("account:stream:1:shard"))
 
@@ -40,18 +41,20 @@ async def test_a_reader_opened_at_a_record_begins_with_it(stream: Stream) -> Non
         assert await read(stream, shard_id, position, page_records=5) == records[n:]
 
 
-async def test_a_closed_shard_is_read_from_any_record_to_its_end(faithful: Stream) -> None:
-    shard_id, records = await fill_one_shard(faithful, 4)
-    [parent] = [shard for shard in await faithful.reader.shards() if shard.shard_id == shard_id]
-    await faithful.split(parent)
+@streams_without(Gap.FORGETS_CLOSED_SHARDS)
+async def test_a_closed_shard_is_read_from_any_record_to_its_end(stream: Stream) -> None:
+    shard_id, records = await fill_one_shard(stream, 4)
+    [parent] = [shard for shard in await stream.reader.shards() if shard.shard_id == shard_id]
+    await stream.split(parent)
     for n in range(4):
-        assert await to_end(faithful, shard_id, AtSequence(SequenceNumber(records[n].sequence_number))) == records[n:]
+        assert await to_end(stream, shard_id, AtSequence(SequenceNumber(records[n].sequence_number))) == records[n:]
 
 
-async def test_a_record_of_no_shard_is_not_found(faithful: Stream) -> None:
-    shard_id, _ = await fill_one_shard(faithful, 1)
+@streams_without(Gap.OPENS_AT_NOTHING)
+async def test_a_record_of_no_shard_is_not_found(stream: Stream) -> None:
+    shard_id, _ = await fill_one_shard(stream, 1)
     with pytest.raises(NotFoundError):
-        await faithful.reader.open(shard_id, AtSequence(SequenceNumber("1"))).read()
+        await stream.reader.open(shard_id, AtSequence(SequenceNumber("1"))).read()
 
 
 def producer_of(stream: Stream) -> AggregatingProducer:
@@ -90,10 +93,11 @@ async def test_an_aggregated_put_comes_out_as_its_events_in_order_per_key(stream
     assert all(record.data.startswith(MAGIC) for record in records)
 
 
-async def test_an_aggregated_put_after_a_split_comes_out_once_and_in_order_per_key(faithful: Stream) -> None:
-    producer = producer_of(faithful)
+@streams_without(Gap.FORGETS_CLOSED_SHARDS)
+async def test_an_aggregated_put_after_a_split_comes_out_once_and_in_order_per_key(stream: Stream) -> None:
+    producer = producer_of(stream)
     await producer.put(numbered(0, 400))
-    shards = {shard.shard_id: shard for shard in await faithful.reader.shards()}
+    shards = {shard.shard_id: shard for shard in await stream.reader.shards()}
     # A key in the upper half of its shard: the aggregates of that shard go to the child with the lower one.
     moved = next(
         shard
@@ -101,13 +105,13 @@ async def test_an_aggregated_put_after_a_split_comes_out_once_and_in_order_per_k
         for entry in numbered(0, 29)
         if sum(shard.hash_range) // 2 + 1 < hash_key(entry) <= shard.hash_range[1] < HASH_KEYS
     )
-    await faithful.split(moved)
+    await stream.split(moved)
     await producer.put(numbered(400, 800))
     await producer.put(numbered(800, 1_200))
-    found: dict[ShardId, Sequence[Record]] = {moved.shard_id: await to_end(faithful, moved.shard_id)}
-    found |= await open_ones(faithful)
-    assert await landed(faithful, found) == {f"key-{k}": list(range(k, 1_200, 29)) for k in range(29)}
-    ranges = {shard.shard_id: shard.hash_range for shard in await faithful.reader.shards()}
+    found: dict[ShardId, Sequence[Record]] = {moved.shard_id: await to_end(stream, moved.shard_id)}
+    found |= await open_ones(stream)
+    assert await landed(stream, found) == {f"key-{k}": list(range(k, 1_200, 29)) for k in range(29)}
+    ranges = {shard.shard_id: shard.hash_range for shard in await stream.reader.shards()}
     foreign = [
         unpack(records, LEASE, hash_range=ranges[shard_id], limit=1_000_000).foreign
         for shard_id, records in found.items()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.pipeline import Pipeline
-from tests.faults.proxy import FaultProxy
-from tests.faults.service import Service
+from tests.harness.pipeline import Pipeline
+from tests.harness.proxy import FaultProxy
+from tests.harness.service import Service
 
 SEED = 20261122
 
@@ -60,7 +60,7 @@ def pipeline(
     ministack_url: str, athena_url: str, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Pipeline:
     """Stream, bucket, queue and tables, and no service yet."""
-    return Pipeline(ministack_url, athena_url, proxy, tmp_path_factory.mktemp("pipeline"))
+    return Pipeline(ministack_url, {"athena": athena_url}, proxy, tmp_path_factory.mktemp("pipeline"))
 
 
 @pytest.fixture(scope="session")

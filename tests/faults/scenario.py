@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from tests.faults.pipeline import Pipeline, entry
+from tests.harness.pipeline import Pipeline, entry
 
 STEP_SECONDS = 0.1
 STEP_EVENTS = 20

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Outcome
-from tests.faults.pipeline import Pipeline, event, wait_until
 from tests.faults.scenario import Load, to_stream
-from tests.faults.service import Service
+from tests.harness.pipeline import Pipeline, event, wait_until
+from tests.harness.service import Service
 
 BEFORE_SECONDS = 2.0
 DOWN_SECONDS = 1.0

@@ -6,12 +6,12 @@ import urllib.request
 
 import pytest
 
-from tests.faults.actions import Action
 from tests.faults.conftest import Outcome
-from tests.faults.pipeline import Pipeline, wait_until
-from tests.faults.proxy import FaultProxy, Rule
 from tests.faults.scenario import Load, to_stream
-from tests.faults.service import Service
+from tests.harness.actions import Action
+from tests.harness.pipeline import Pipeline, wait_until
+from tests.harness.proxy import FaultProxy, Rule
+from tests.harness.service import Service
 
 OUTAGE_SECONDS = 5.0
 RECOVERY_SECONDS = OUTAGE_SECONDS + 15.0

@@ -33,8 +33,8 @@ from services.stats_api import server
 from services.stats_api.app import main as stats_api
 from services.transformer.app import main as transformer
 from tests.conftest import free_port
-from tests.faults.actions import Action
-from tests.faults.proxy import FaultProxy, Rule
+from tests.harness.actions import Action
+from tests.harness.proxy import FaultProxy, Rule
 
 PATIENCE = 15.0
 STALLED = 121.0
@@ -42,7 +42,7 @@ STALLED = 121.0
 
 SERVICES: Mapping[str, tuple[Main, Mapping[str, set[str]]]] = {
     "api_consumer": (api_consumer, {"s3": {"bucket"}, "kinesis": {"stream"}, "dynamodb": {"state"}}),
-    "transformer": (transformer, {"s3": {"bucket"}, "kinesis": {"stream"}, "dynamodb": {"control"}}),
+    "transformer": (transformer, {"s3": {"bucket"}, "kinesis": {"stream"}, "dynamodb": {"control", "counters"}}),
     "partitioner": (partitioner, {"sqs": {"queue"}, "athena": {"athena"}}),
     "stats_api": (stats_api, {"kinesis": {"stream"}, "dynamodb": {"control", "counters"}}),
 }

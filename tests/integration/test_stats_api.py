@@ -17,10 +17,16 @@ from headrace.counters.dynamodb import DynamoCounterWriter
 from headrace.counters.ports import CountKey, Counts, Entity
 from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.model import Intent, Lease, Ledger, lease_key
+from headrace.runtime import Context, Shutdown
 from headrace.settings import Settings
 from headrace.stream.connect import open_reader
-from headrace.stream.ports import TrimHorizon
+from headrace.stream.ports import Record, TrimHorizon
+from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
+from services.stats_api import spool
+from services.stats_api.app import main
+from tests.harness.actions import Action
+from tests.harness.proxy import FaultProxy, Rule
 from tests.stats_api_process import ROOT, fresh_resources, running
 
 
@@ -72,6 +78,34 @@ async def test_a_deployed_api_counts_collects_and_ends_cleanly(
 
         service.send_signal(signal.SIGTERM)  # with our connections still open
         assert await asyncio.to_thread(service.wait, 10) == 0
+
+
+async def test_what_is_collected_while_the_stream_is_down_reaches_it_after_the_outage(
+    settings: Settings, ministack_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "PROBE_SECONDS", 0.1)
+    clock, metrics, shutdown = SystemClock(), Metrics(), Shutdown(5.0)
+    health = Health(clock=clock)
+    event = {"event_type": "page_view", "session_id": "s1", "timestamp": clock.now()}
+    with FaultProxy(ministack_url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        context = Context(settings=settings, metrics=metrics, health=health, shutdown=shutdown, clock=clock)
+        serving = asyncio.create_task(main(context))
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.stats_port}") as http, asyncio.timeout(15):
+            while not health.is_started:
+                await asyncio.sleep(0.01)
+            with proxy.rules(Rule(action=Action.DROP_BEFORE, service="kinesis")):
+                async with http.post("/v1/collect", json=[event, event]) as response:
+                    assert (response.status, (await response.json())["accepted"]) == (202, 2)
+            async with AwsSession(settings.region) as aws, open_reader(settings, aws, metrics, clock) as stream:
+                [shard] = await stream.shards()
+                reader = stream.open(shard.shard_id, TrimHorizon())
+                records: list[Record] = []
+                while len(records) < 2:
+                    records += (await reader.read()).records
+        assert [json.loads(record.data)["session_id"] for record in records] == ["s1", "s1"]
+        shutdown.request()
+        await serving
 
 
 def test_the_image_needs_no_arrow() -> None:

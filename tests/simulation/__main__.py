@@ -2,6 +2,7 @@
 
 One run with its trace: `--seed 17`, or `--scenario steal` with `--fault 42:late` (twice for a pair) or without; each
 also with a `--mutant`. `--machine 3` is one block of Hypothesis' walks; what breaks something is made short.
+`--fleet join` is one fleet of many workers.
 """
 
 import argparse
@@ -16,13 +17,16 @@ from itertools import islice
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from headrace.runtime import spare_the_collector
 from tests.simulation.cases import Case, run
 from tests.simulation.faults import Fault
-from tests.simulation.hunting import PAIRS, hunt, pairs, singles
+from tests.simulation.hunting import PAIRS, hunt, pairs, rude, singles
 from tests.simulation.machine import explore
+from tests.simulation.manners import Manner
 from tests.simulation.mutants import Mutant
-from tests.simulation.report import Tally, show
+from tests.simulation.report import Tally, show, show_fleets
 from tests.simulation.rules import ALL, HARM, Rule
+from tests.simulation.scale import SIZES, Size, measure
 from tests.simulation.scenarios import Scenario
 
 CHUNK = 10
@@ -41,14 +45,16 @@ def main() -> int:
     faults = tuple(options.fault)
     if options.seed is not None or options.scenario is not None:
         scenario = options.scenario or Scenario.STEAL
-        case = Case(seed=options.seed, scenario=scenario, faults=faults, mutant=options.mutant)
+        case = Case(seed=options.seed, scenario=scenario, faults=faults, mutant=options.mutant, manner=options.manner)
         return _one(case, quiet=options.quiet)
+    if options.fleet is not None:
+        return _fleet(options.fleet, tracing=options.trace)
     if options.machine is not None:
         return _walks(options.machine)
     began = time.monotonic()
     tally = _all(list(_jobs(options.seeds, options.pairs)))
     show(tally, time.monotonic() - began, Console())
-    return 1 if tally.broken or tally.survivors else 0
+    return 1 if tally.failed else 0
 
 
 def _one(case: Case, *, quiet: bool) -> int:
@@ -61,6 +67,15 @@ def _one(case: Case, *, quiet: bool) -> int:
     return 0 if outcome.violation is None else 1
 
 
+def _fleet(name: str, *, tracing: bool) -> int:
+    console = Console()
+    figures, trace = measure(SIZES[name], tracing=tracing)
+    for line in trace:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    show_fleets([figures], console)
+    return 1 if figures.problems else 0
+
+
 def _walks(block: int) -> int:
     broken = _explore(block).broken
     found = broken[0][1] if broken else "nothing is wrong"
@@ -70,11 +85,14 @@ def _walks(block: int) -> int:
 
 def _jobs(seeds: int, pair_count: int) -> Iterator[tuple[int, Job]]:
     """(runs, work), the longest first."""
+    for size in sorted(SIZES.values(), key=lambda size: -size.shards * size.workers):
+        yield 1, partial(_measure, size)
     for mutant in Mutant:
         for enforced in (ALL, HARM):
             yield 1, partial(_hunt, mutant, enforced)
     kinds = {f"{scenario}, each fault at each call": singles(scenario) for scenario in Scenario}
     kinds |= {f"{scenario}, pairs of faults": pairs(scenario, pair_count) for scenario in Scenario}
+    kinds |= {f"{manner} hand-over": rude(manner, seeds // 10) for manner in Manner}
     kinds |= {"seeds": [Case(seed=seed) for seed in range(seeds)]}
     for kind, cases in kinds.items():
         left = iter(cases)
@@ -104,6 +122,11 @@ def _explore(block: int) -> Tally:
     return tally
 
 
+def _measure(size: Size) -> Tally:
+    figures, _ = measure(size)
+    return Tally(fleets=[figures])
+
+
 def _hunt(mutant: Mutant, enforced: frozenset[Rule]) -> Tally:
     return Tally(hunts=[hunt(mutant, enforced=enforced)])
 
@@ -113,7 +136,10 @@ def _all(jobs: Sequence[tuple[int, Job]]) -> Tally:
     tally = Tally()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ProcessPoolExecutor(cores) as pool, Progress(*columns, console=Console(stderr=True)) as progress:
+    with (
+        ProcessPoolExecutor(cores, initializer=spare_the_collector) as pool,
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
         bar = progress.add_task("simulating", total=sum(runs for runs, _ in jobs))
         waiting: dict[Future[Tally], int] = {pool.submit(job): runs for runs, job in jobs}
         while waiting:
@@ -137,10 +163,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=PAIRS, help="how many pairs of faults in each scenario")
     parser.add_argument("--seed", type=int, help="one seed")
     parser.add_argument("--machine", type=int, help="one block of the state machine's walks")
+    parser.add_argument("--fleet", choices=list(SIZES), help="one fleet of many workers")
     parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="CALL:FAULT", help="in it")
     parser.add_argument("--scenario", type=Scenario, choices=list(Scenario), help="one scenario")
     parser.add_argument("--mutant", type=Mutant, choices=list(Mutant), help="with one rule taken out")
+    parser.add_argument("--manner", type=Manner, choices=list(Manner), help="with another way to hand shards over")
     parser.add_argument("--quiet", action="store_true", help="no trace")
+    parser.add_argument("--trace", action="store_true", help="of a fleet")
     return parser.parse_args(words)
 
 

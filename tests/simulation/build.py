@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.counters.memory import MemoryCounters
 from headrace.delivery.deliver import Delivery
+from headrace.delivery.fleet import Fleet
 from headrace.delivery.plan import Planner
 from headrace.delivery.recover import Recovery
 from headrace.lake.memory import MemoryStore
@@ -23,6 +24,7 @@ def as_it_is(store: MemoryStore, worker: "Worker") -> Any:
 class Build:
     """The parts of the protocol. The defaults are production's."""
 
+    fleet: type[Fleet] = Fleet
     planner: type[Planner] = Planner
     delivery: type[Delivery] = Delivery
     recovery: type[Recovery] = Recovery

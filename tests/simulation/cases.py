@@ -10,6 +10,7 @@ from tests.simulation.build import PRODUCTION, Build
 from tests.simulation.faults import Call, Fault, Weather, at
 from tests.simulation.healing import conclude
 from tests.simulation.loop import DeadlockError, LivelockError
+from tests.simulation.manners import MANNERS, Manner
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.network import LATENCY_SECONDS
 from tests.simulation.rules import ALL, Rule, ViolationError
@@ -25,13 +26,23 @@ class Case:
     scenario: Scenario = Scenario.STEAL
     faults: tuple[tuple[int, Fault], ...] = ()
     mutant: Mutant | None = None
+    manner: Manner | None = None
 
     @property
     def arguments(self) -> str:
         """Of `python -m tests.simulation`, for this very run."""
         words = [f"--scenario {self.scenario}"] if self.seed is None else [f"--seed {self.seed}"]
         words += [f"--fault {index}:{fault}" for index, fault in self.faults]
-        return " ".join([*words, *([f"--mutant {self.mutant}"] if self.mutant else [])])
+        words += [f"--mutant {self.mutant}"] if self.mutant else []
+        words += [f"--manner {self.manner}"] if self.manner else []
+        return " ".join(words)
+
+    @property
+    def build(self) -> Build:
+        """What the fleet is made of."""
+        if self.mutant is not None:
+            return MUTANTS[self.mutant]
+        return MANNERS[self.manner] if self.manner is not None else PRODUCTION
 
     @property
     def reproduce(self) -> str:
@@ -55,14 +66,13 @@ class Outcome:
 def run(case: Case, *, enforced: frozenset[Rule] = ALL, tracing: bool = False) -> Outcome:
     """Play a case to its end, or to the first rule that is broken."""
     began = time.process_time()
-    build: Build = MUTANTS[case.mutant] if case.mutant else PRODUCTION
     rng = random.Random(f"wandering {case.seed}")
     weather = Weather(rng)
     hook = at(dict(case.faults)) if case.seed is None else weather
     violation = None
     seed = scenarios.SEED if case.seed is None else case.seed
     latency = LATENCY_SECONDS if case.seed is None else rng.choice(wandering.LATENCIES)
-    with World(seed, hook=hook, build=build, enforced=enforced, latency=latency, tracing=tracing) as world:
+    with World(seed, hook=hook, build=case.build, enforced=enforced, latency=latency, tracing=tracing) as world:
         try:
             if case.seed is None:
                 PLAYS[case.scenario](world)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tests.simulation.cases import Case, Outcome, run
 from tests.simulation.faults import Call, faults_of
+from tests.simulation.manners import Manner
 from tests.simulation.mutants import Mutant
 from tests.simulation.rules import ALL, Rule
 from tests.simulation.scenarios import NEW, Scenario
@@ -30,7 +31,16 @@ AIMS = {
     Mutant.GUESS_AFTER_TIMEOUT: "leases.declare",
 }
 """The call at which a fault makes each missing rule felt."""
-_DELIVERING = ("store.", "leases.declare", "leases.commit", "leases.end", "leases.renew", "counters.")
+_DELIVERING = (
+    "store.",
+    "leases.declare",
+    "leases.commit",
+    "leases.end",
+    "leases.renew",
+    "leases.claim",
+    "leases.release",
+    "counters.",
+)
 
 
 def every_fault(calls: Sequence[Call], scenario: Scenario = Scenario.STEAL) -> list[Case]:
@@ -49,6 +59,12 @@ def pairs(scenario: Scenario, count: int) -> list[Case]:
     calls = _own_calls(scenario)
     steps = [call for call in calls if call.name.startswith(_DELIVERING)]
     return [replace(_pair(calls, rng.choice(steps), rng), scenario=scenario) for _ in range(count)]
+
+
+def rude(manner: Manner, seeds: int) -> list[Case]:
+    """A fleet that hands over in some other way: the story of a hand-over with pairs of faults, and some seeds."""
+    cases = [Case(scenario=Scenario.HANDOVER), *pairs(Scenario.HANDOVER, seeds), *(Case(seed=n) for n in range(seeds))]
+    return [replace(case, manner=manner) for case in cases]
 
 
 def _own_calls(scenario: Scenario) -> Sequence[Call]:

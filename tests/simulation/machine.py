@@ -8,8 +8,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from tests.simulation import resharding
 from tests.simulation.build import PRODUCTION, Build
-from tests.simulation.disasters import restore
+from tests.simulation.disasters import lapse, restore
 from tests.simulation.faults import JUMP_SECONDS, Fault, Weather
 from tests.simulation.healing import conclude
 from tests.simulation.wandering import PORTS, RECORDS, WORKERS, after_some
@@ -39,13 +40,13 @@ class FleetMachine(RuleBasedStateMachine):
     @initialize(version=st.integers(0, 1), count=st.integers(3, 9))
     def begin(self, version: int, count: int) -> None:
         self._world.start(version)
-        self.produce(count)
+        self.produce(count, aggregated=False)
 
-    @rule(count=st.integers(1, 9))
-    def produce(self, count: int) -> None:
+    @rule(count=st.integers(1, 9), aggregated=st.booleans())
+    def produce(self, count: int, *, aggregated: bool) -> None:
         if self._produced + count <= RECORDS:
             self._produced += count
-            self._world.produce(count)
+            self._world.produce(count, aggregated=aggregated)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
@@ -86,6 +87,23 @@ class FleetMachine(RuleBasedStateMachine):
     def restore(self, choice: int) -> None:
         restore(self._world, choice)
 
+    @rule()
+    def lapse(self) -> None:
+        lapse(self._world)
+
+    @rule(seconds=st.sampled_from((0.1, 6.0)))
+    def roll(self, seconds: float) -> None:
+        for worker in self._world.live:
+            self._world.deploy(worker)
+            self._world.advance(seconds)
+
+    @rule(who=anyone, seconds=SECONDS)
+    def shrink(self, who: int, seconds: float) -> None:
+        if len(self._world.live) > 1:
+            for worker in self._one(who):
+                self._world.retire(worker)
+            self._world.advance(seconds)
+
     @rule(who=anyone, seconds=st.sampled_from((-JUMP_SECONDS, JUMP_SECONDS)))
     def jump(self, who: int, seconds: float) -> None:
         for worker in self._one(who):
@@ -99,11 +117,15 @@ class FleetMachine(RuleBasedStateMachine):
     @rule(choice=st.integers(0, 3))
     def split(self, choice: int) -> None:
         if len(self._world.open_shards()) < WORKERS:
-            self._world.split(choice)
+            resharding.split(self._world, choice)
 
     @rule(choice=st.integers(0, 3))
     def merge(self, choice: int) -> None:
-        self._world.merge(choice)
+        resharding.merge(self._world, choice)
+
+    @rule(count=st.integers(1, WORKERS), between=st.sampled_from((0.0, 3.0)))
+    def resize(self, count: int, between: float) -> None:
+        resharding.resize(self._world, count, between=between)
 
     @invariant()
     def nothing_is_broken(self) -> None:

@@ -11,6 +11,7 @@ from tests.simulation.cases import Outcome
 from tests.simulation.faults import Fault
 from tests.simulation.hunting import Hunt
 from tests.simulation.rules import ALL, Rule
+from tests.simulation.scale import SIZES, Figures
 
 MOST_CHARACTERS = 1000
 """Of what is told about a violation."""
@@ -30,6 +31,7 @@ class Tally:
     broken: list[tuple[str, str]] = field(default_factory=list)
     """The line that repeats it, and what was wrong."""
     hunts: list[Hunt] = field(default_factory=list)
+    fleets: list[Figures] = field(default_factory=list)
 
     def add(self, kind: str, outcome: Outcome) -> None:
         """One run more."""
@@ -57,6 +59,12 @@ class Tally:
         self.checked.update(other.checked)
         self.broken += other.broken
         self.hunts += other.hunts
+        self.fleets += other.fleets
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.broken or self.survivors or any(figures.problems for figures in self.fleets))
 
     @property
     def survivors(self) -> list[Hunt]:
@@ -67,11 +75,38 @@ class Tally:
 def show(tally: Tally, elapsed: float, console: Console) -> None:
     """The tables; last what is wrong, one line each."""
     console.print(Group(_faults(tally), _rules(tally), _mutants(tally.hunts), _runs(tally, elapsed)))
+    show_fleets(tally.fleets, console)
     for line, what in tally.broken:
         console.print(f"[red]{line}[/]", soft_wrap=True, highlight=False)
         console.print(f"    {what[:MOST_CHARACTERS]}", soft_wrap=True, markup=False, highlight=False)
     for hunt in tally.survivors:
         console.print(f"[red]the mutant {hunt.mutant} survived {hunt.tried} runs[/]", soft_wrap=True)
+
+
+def show_fleets(fleets: Sequence[Figures], console: Console) -> None:
+    """What fleets of many workers cost, case by case, and what is too much of it."""
+    table = Table(
+        title="Fleets: virtual seconds; calls to balance, and a minute at rest", title_justify="left", box=None
+    )
+    table.add_column("", no_wrap=True)
+    for column in ("fleet", "after", "moves", "calls", "list", "renew", "allowed", "pause", "killed"):
+        table.add_column(column, justify="right")
+    for each in sorted(fleets, key=lambda figures: list(SIZES).index(figures.size.name)):
+        lists, renewals = (each.resting.get(method, 0.0) for method in ("list", "renew"))
+        table.add_row(
+            each.size.title, f"{each.workers}×{each.shards}", f"{each.balanced:.1f}", f"{each.moves} ({each.needed})",
+            f"{each.asked}", f"{lists:.0f}", f"{renewals:.0f}", f"{each.allowed:.0f}",
+            _seconds(each.pause), _seconds(each.outage),
+        )  # fmt: skip
+    console.print(table)
+    for figures in fleets:
+        for problem in figures.problems:
+            console.print(f'[red]make simulate ARGS="--fleet {figures.size.name}"[/]', soft_wrap=True, highlight=False)
+            console.print(f"    {problem[:MOST_CHARACTERS]}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value else "·"
 
 
 def _faults(tally: Tally) -> Table:

@@ -5,6 +5,7 @@ from enum import StrEnum, auto
 
 from tests.simulation.disasters import restore
 from tests.simulation.faults import Call, Fault, Hook
+from tests.simulation.resharding import split
 from tests.simulation.world import World
 
 SEED = 18
@@ -18,6 +19,8 @@ class Scenario(StrEnum):
     """Two workers of different versions, a shard that changes hands, a split."""
     TAKEOVER = auto()
     """The first worker dies when a decided batch is half visible; another version finishes it and goes on."""
+    HANDOVER = auto()
+    """The first worker hands a shard over to a new one that claims it, and the other one when it is told to stop."""
     RESTORE = auto()
     """The control table is lost; a new worker makes it anew from the bucket."""
 
@@ -27,10 +30,10 @@ def _steal(world: World) -> None:
     world.produce(9)
     world.advance(2.5)
     world.start(version=1)
-    world.produce(8)
+    world.produce(8, aggregated=True)
     world.advance(4.0)
-    world.split(0)
-    world.produce(4)
+    split(world, 0)
+    world.produce(4, aggregated=True)  # by what the producer knows of the shards: some of them belong elsewhere
     world.advance(2.5)
 
 
@@ -43,6 +46,18 @@ def _takeover(world: World) -> None:
     world.advance(13.0)
     world.produce(6)
     world.advance(4.0)
+
+
+def _handover(world: World) -> None:
+    world.start()
+    world.produce(9)
+    world.advance(1.0)
+    world.produce(6, aggregated=True)
+    world.start(version=1)
+    world.advance(3.0)
+    world.produce(4)
+    world.retire(world.workers[0])
+    world.advance(3.0)
 
 
 def _restore(world: World) -> None:
@@ -71,7 +86,10 @@ def _first(name: str, fault: Fault, otherwise: Hook) -> Hook:
 PLAYS: Mapping[Scenario, Callable[[World], None]] = {
     Scenario.STEAL: _steal,
     Scenario.TAKEOVER: _takeover,
+    Scenario.HANDOVER: _handover,
     Scenario.RESTORE: _restore,
 }
-NEW: Mapping[Scenario, str] = {Scenario.STEAL: "w0", Scenario.TAKEOVER: "w1", Scenario.RESTORE: "w1"}
+NEW: Mapping[Scenario, str] = {
+    Scenario.STEAL: "w0", Scenario.TAKEOVER: "w1", Scenario.HANDOVER: "w1", Scenario.RESTORE: "w1",
+}  # fmt: skip
 """The first worker whose calls are not those of another scenario."""

@@ -16,7 +16,7 @@ FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 def behind(world: World, shard: str) -> int:
     """Records of a shard that are not committed."""
     row = next((row for row in world.leases._rows.values() if row.shard_id == shard), None)
-    return world.behind(row.shard_id, row.checkpoint) if row else -1
+    return world.archive.behind(row.shard_id, row.checkpoint) if row else -1
 
 
 def ask(world: World) -> None:

@@ -2,15 +2,17 @@
 
 import pytest
 
+from tests.simulation.build import PRODUCTION
 from tests.simulation.cases import Case, run
 from tests.simulation.faults import Fault, faults_of
-from tests.simulation.hunting import hunt, pairs, singles
+from tests.simulation.hunting import hunt, pairs, rude, singles
 from tests.simulation.machine import explore
+from tests.simulation.manners import MANNERS, Manner
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.rules import HARM, Rule
 from tests.simulation.scenarios import Scenario
 
-SINGLES = 7
+SINGLES = 5
 """Of all single faults of a scenario, evenly spread."""
 
 
@@ -37,6 +39,12 @@ def test_pairs_of_faults_are_survived() -> None:
     for scenario in Scenario:
         for case in pairs(scenario, 2):
             assert run(case).violation is None, case.reproduce
+
+
+@pytest.mark.parametrize("manner", list(Manner))
+def test_a_hand_over_against_all_manners_costs_no_record(manner: Manner) -> None:
+    for case in rude(manner, 1):
+        assert run(case).violation is None, case.reproduce
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -71,8 +79,11 @@ def test_what_is_printed_for_a_run_names_all_of_it() -> None:
     assert Case(seed=17).reproduce == 'make simulate ARGS="--seed 17"'
     case = Case(faults=((4, Fault.LATE), (9, Fault.CRASH)), mutant=Mutant.NO_INTENT)
     assert case.arguments == "--scenario steal --fault 4:late --fault 9:crash --mutant no_intent"
+    assert Case(seed=3, manner=Manner.DEAF).arguments == "--seed 3 --manner deaf"
 
 
-def test_every_mutant_replaces_something() -> None:
+def test_every_mutant_and_every_manner_replaces_something() -> None:
     assert set(MUTANTS) == set(Mutant)
-    assert len({repr(build) for build in MUTANTS.values()}) == len(Mutant)
+    assert set(MANNERS) == set(Manner)
+    builds = [PRODUCTION, *MUTANTS.values(), *MANNERS.values()]
+    assert len({repr(build) for build in builds}) == len(builds)

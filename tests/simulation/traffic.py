@@ -24,6 +24,10 @@ class Traffic:
         """The next records."""
         return [self._entry() for _ in range(count)]
 
+    def forget(self) -> None:
+        """No more repeats of what was made so far."""
+        self._good.clear()
+
     def _entry(self) -> Entry:
         rng = self._rng
         chance = rng.random()

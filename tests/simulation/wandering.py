@@ -4,7 +4,8 @@ import itertools
 import random
 from collections.abc import Callable
 
-from tests.simulation.disasters import restore
+from tests.simulation import resharding
+from tests.simulation.disasters import lapse, restore
 from tests.simulation.faults import JUMP_SECONDS, Call, Fault, Weather
 from tests.simulation.world import World
 
@@ -17,6 +18,10 @@ LATENCIES = (0.02, 0.02, 0.02, 0.2, 0.4)
 """Seconds a request takes at most, one of them for each seed; four calls there and back still fit into a renewal."""
 STORM = 0.15
 """Chance of a fault per call while it lasts."""
+
+
+AGGREGATED = 0.4
+"""Share of puts whose events travel together."""
 
 
 def after_some(port: str, skip: int) -> Callable[[Call], bool]:
@@ -39,7 +44,7 @@ class Walk:
         count = min(self._rng.randrange(1, 10), RECORDS - self._produced)
         if count > 0:
             self._produced += count
-            self._world.produce(count)
+            self._world.produce(count, aggregated=self._rng.random() < AGGREGATED)
 
     def wait(self) -> None:
         """Time passes."""
@@ -83,6 +88,22 @@ class Walk:
         """The control table is lost, and an older copy takes its place."""
         restore(self._world, self._rng.randrange(1 << 16))
 
+    def lapse(self) -> None:
+        """Nobody is there for longer than the stream keeps anything."""
+        lapse(self._world)
+
+    def roll(self) -> None:
+        """A rolling deploy: each worker gets a successor, one after the other."""
+        for worker in self._world.live:
+            self._world.deploy(worker)
+            self._world.advance(self._rng.choice((0.1, 2.0, 6.0)))
+
+    def shrink(self) -> None:
+        """SIGTERM, and nobody in its place: the others claim what it has."""
+        if len(self._world.live) > 1:
+            self._world.retire(self._rng.choice(self._world.live))
+            self._world.advance(self._rng.choice((0.1, 1.0, 5.0)))
+
     def jump(self) -> None:
         """A wall clock is set."""
         if live := self._world.live:
@@ -96,11 +117,15 @@ class Walk:
     def split(self) -> None:
         """A reshard."""
         if len(self._world.open_shards()) < WORKERS:
-            self._world.split(self._rng.randrange(10))
+            resharding.split(self._world, self._rng.randrange(10))
+
+    def resize(self) -> None:
+        """Many reshards at once."""
+        resharding.resize(self._world, self._rng.randint(1, WORKERS), between=self._rng.choice((0.0, 0.0, 3.0)))
 
     def merge(self) -> None:
         """A reshard the other way."""
-        self._world.merge(self._rng.randrange(10))
+        resharding.merge(self._world, self._rng.randrange(10))
 
 
 WEIGHTS: dict[Callable[[Walk], None], int] = {
@@ -113,10 +138,14 @@ WEIGHTS: dict[Callable[[Walk], None], int] = {
     Walk.terminate: 1,
     Walk.deploy: 1,
     Walk.restore: 1,
+    Walk.lapse: 1,
+    Walk.roll: 1,
+    Walk.shrink: 1,
     Walk.jump: 1,
     Walk.scale: 2,
-    Walk.split: 1,
-    Walk.merge: 1,
+    Walk.split: 2,
+    Walk.merge: 2,
+    Walk.resize: 1,
 }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import pyarrow.parquet as pq
 
 from headrace.delivery.manifest import Manifest, decode
 from headrace.lake.layout import EVENTS, INTENTS
-from headrace.leases.model import SHARD_END, Lease, LeaseKey
+from headrace.leases.model import SHARD_END, TRIM_HORIZON, Lease, LeaseKey, lease_key
 from headrace.quarantine import from_jsonl_gz
+from headrace.stream.ports import ShardId
 from tests.simulation.counting import Expected
 from tests.simulation.network import Request
 from tests.simulation.rules import Judge, Rule
@@ -61,7 +63,8 @@ class Watch:
         """Look at what a call may have changed. Raises `ViolationError`."""
         match request.name.partition(".")[0]:
             case "leases":
-                for row in self._world.leases._rows.values():
+                self._removed(request)
+                for row in self._touched(request):
                     before = self._rows.get(row.key)
                     if row is not before:
                         self._row(before or Lease(key=row.key), row, request)
@@ -71,6 +74,44 @@ class Watch:
             case "counters":
                 self._adopted(*request.args[:2])
                 self._expected.check(request.args[0], self._world.counters, self._judge)
+
+    def last_row(self, shard_id: ShardId) -> Lease | None:
+        """A shard's row as it is, or was before it was removed. None: since the last restore there was none."""
+        return self._rows.get(lease_key(self._world.stream_info, shard_id))
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the rows know of all that was decided: not so after a restore, until somebody has looked."""
+        for key, _, batch_no in self._intents:
+            row = self._rows.get(key)
+            if row is None or row.batch_no < batch_no + (row.intent is None):
+                return False
+        return True
+
+    def decided(self, shard_id: ShardId) -> str:
+        """The checkpoint behind all of a shard that will land, whoever reads it and when."""
+        row = self.last_row(shard_id)
+        if row is None:
+            return TRIM_HORIZON
+        return row.checkpoint if row.intent is None else self._decided[row.intent.manifest].end
+
+    def _touched(self, request: Request) -> Iterable[Lease]:
+        """The rows that a call may have changed."""
+        rows = self._world.leases._rows
+        match request.args[0]:
+            case Lease() as lease:
+                return [rows[lease.key]] if lease.key in rows else []
+            case _:
+                return list(rows.values())
+
+    def _removed(self, request: Request) -> None:
+        """A row may go when its shard has: all of it is done, and the stream does not have it any more."""
+        if request.name != "leases.remove" or request.args[0].key in self._world.leases._rows:
+            return
+        row = self._rows.get(request.args[0].key)
+        kept = {shard.shard_id for shard in self._world.stream._shards.kept(self._world.clock.now())}
+        done = row is not None and row.ended and row.shard_id not in kept
+        self._judge.check(Rule.CHECKPOINT_AFTER_EFFECTS, done, f"{row} is removed too soon")
 
     def forget_uploads(self) -> None:
         """They are gone, and it was no worker."""
@@ -158,7 +199,7 @@ class Watch:
         rule = Rule.CHECKPOINT_AFTER_EFFECTS
         self._judge.check(rule, row.batch_no >= before.batch_no, f"{row.key}: batch_no went back to {row.batch_no}")
         if row.checkpoint == SHARD_END:
-            left = self._world.behind(row.shard_id, before.checkpoint)
+            left = self._world.archive.behind(row.shard_id, before.checkpoint)
             self._judge.check(rule, not left, f"{row.shard_id} ended {left} records behind its checkpoint")
             return
         manifest = self._decided.get(row.manifest)

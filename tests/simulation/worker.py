@@ -11,11 +11,13 @@ from headrace.delivery.shard import ShardWorker
 from headrace.events.enrich import Enricher
 from headrace.events.parse import Policy
 from headrace.events.transform import Transformer
-from headrace.leases.keeper import CaughtUp, LeaseKeeper
+from headrace.leases.holding import CaughtUp
+from headrace.leases.keeper import LeaseKeeper
 from headrace.leases.model import Lease, LeaseKey
 from headrace.leases.sync import ShardSync
 from headrace.runtime import Shutdown
 from headrace.stream.ports import Position, ShardId, ShardReader
+from headrace.stream.shard_map import ShardMap
 from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
 from tests.simulation.clocks import WorkerClock
@@ -28,7 +30,6 @@ FAILOVER_SECONDS = 10.0
 SHUTDOWN_SECONDS = 100.0
 DEDUP_SECONDS = 1e6
 """Longer than any run, so that a repeat in the same shard is one whenever it comes."""
-BUFFER_BYTES = 1 << 20
 
 POLICIES = (BatchPolicy(rows=4, age=2.0), BatchPolicy(rows=7, age=3.0, partitions=2))
 """By version: two versions cut batches differently."""
@@ -119,11 +120,11 @@ class Worker:
         planner = world.build.planner(transformer, policy, lineage=world.lineage)
         delivery = world.build.delivery(store, counters, leases, lineage=world.lineage, metrics=metrics, clock=clock)
         recovery = world.build.recovery(delivery, leases)
-        budget = BufferBudget(BUFFER_BYTES)
+        budget = BufferBudget(world.buffer_bytes)
 
         def open_reader(shard_id: ShardId, position: Position) -> ShardReader:
             reader: ShardReader = Ported(stream.open(shard_id, position), "reader", self._network)
-            return reader
+            return world.observed(self, shard_id, reader)
 
         async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             async def inline() -> Any:
@@ -131,7 +132,10 @@ class Worker:
 
             return await self._network.local("cpu.plan", inline)
 
-        sync = ShardSync(leases, stream, world.stream_info, start="TRIM_HORIZON", clock=clock)
+        shard_map = ShardMap(stream.shards, clock)
+        sync = ShardSync(
+            leases, stream, world.stream_info, start="TRIM_HORIZON", clock=clock, metrics=metrics, roll=lambda: 0.0
+        )
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
             return LeaseKeeper(
@@ -142,8 +146,9 @@ class Worker:
         def make_worker(lease: Lease) -> ShardWorker:
             return ShardWorker(
                 lease, open_reader, planner, delivery, recovery,
-                info=world.stream_info, before_end=sync.run, policy=policy, budget=budget,
+                info=world.stream_info, before_end=sync.run, is_gone=sync.is_gone, policy=policy, budget=budget,
                 dedup_seconds=DEDUP_SECONDS, clock=clock, metrics=metrics, health=health, in_thread=in_thread,
+                hash_range=shard_map.hash_range,
             )  # fmt: skip
 
-        return Fleet(make_keeper, make_worker, metrics=metrics, health=health)
+        return world.build.fleet(make_keeper, make_worker, metrics=metrics, health=health)

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
-from headrace.errors import HeadraceError, RequestError
-from headrace.leases.model import SHARD_END, TRIM_HORIZON, Lease, LeaseKey, lease_key, lineage
+from headrace.errors import HeadraceError
+from headrace.leases.model import Lease, LeaseKey, lease_key, lineage
+from headrace.stream.aggregate import AggregatingProducer
 from headrace.stream.memory import UNLIMITED, Disturbance, MemoryStream
-from headrace.stream.ports import Record, Shard, ShardId
+from headrace.stream.ports import Shard, ShardId, ShardReader
+from headrace.stream.shard_map import ShardMap
+from tests.simulation.archive import Archive
 from tests.simulation.build import PRODUCTION, Build
 from tests.simulation.carrier import Carrier
 from tests.simulation.clocks import WorldClock
@@ -28,8 +31,12 @@ from tests.simulation.worker import Worker
 RESTART_SECONDS = 15.0
 """From the end of a worker to the start of the next: longer than a lease lasts, so that others take over first."""
 IDLE_SECONDS = 1.5
+BUFFER_BYTES = 1 << 20
+RETENTION_SECONDS = 86_400.0
 ITERATOR_SECONDS = 20.0
 """Shorter than a pause, so that iterators expire."""
+AGGREGATE_BYTES = 700
+"""Of about three events."""
 SKEW_SECONDS = 30.0
 """How far workers' wall clocks may be apart from the start."""
 
@@ -46,8 +53,12 @@ class World:
         shards: int = 2,
         enforced: frozenset[Rule] = ALL,
         latency: float = LATENCY_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+        retention_seconds: float = RETENTION_SECONDS,
+        buffer_bytes: int = BUFFER_BYTES,
         tracing: bool = False,
     ) -> None:
+        self.buffer_bytes = buffer_bytes
         self.hook = hook
         self.build = build
         self.injected: Counter[tuple[Fault, str]] = Counter()
@@ -60,16 +71,23 @@ class World:
         self._slowest = latency
         self._latency = random.Random(f"latency {seed}")
         self._clocks = random.Random(f"clocks {seed}")
-        self._traffic = Traffic(random.Random(f"traffic {seed}"))
+        self.traffic = Traffic(random.Random(f"traffic {seed}"))
         self.clock = WorldClock(self._loop)
         self.stream = MemoryStream(
             self.clock,
             shards=shards,
-            idle_seconds=IDLE_SECONDS,
+            idle_seconds=idle_seconds,
+            retention_seconds=retention_seconds,
             page_records=3,
             limits=replace(UNLIMITED, iterator_seconds=ITERATOR_SECONDS),
             disturbance=Disturbance(seed=seed, empty_pages=0.05, failed_entries=0.05, lost_answers=0.05),
         )
+        self._aggregating = AggregatingProducer(
+            self.stream, ShardMap(self.stream.shards, self.clock), max_bytes=AGGREGATE_BYTES
+        )
+        self.archive = Archive(self.stream)
+        self.produced: set[bytes] = set()
+        """Payloads of all events."""
         self.stream_info = self._loop.run(self.stream.info())
         self.lineage = lineage("simulation", self.stream_info)
         self.leases = build.leases()
@@ -105,11 +123,13 @@ class World:
         self.desired += 1
         self._loop.run(self._start(version))
 
-    def produce(self, count: int) -> None:
-        """Records more on the stream."""
-        entries = self._traffic.entries(count)
-        self.say(f"{count} records are put on the stream")
-        self._loop.run(self.stream.put(entries))
+    def produce(self, count: int, *, aggregated: bool = False) -> None:
+        """Events more on the stream, each in a record of its own or several together."""
+        entries = self.traffic.entries(count)
+        self.produced |= {entry.data for entry in entries}
+        self.say(f"{count} events are put on the stream{', aggregated' if aggregated else ''}")
+        self._loop.run((self._aggregating if aggregated else self.stream).put(entries))
+        self.archive.update()
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -117,27 +137,15 @@ class World:
         if self._broken.done():
             self._broken.result()
 
-    def split(self, choice: int) -> None:
-        """Split one of the open shards."""
-        shards = self.open_shards()
-        parent = shards[choice % len(shards)]
-        self.say(f"{parent} is split")
-        self.stream.split(parent)
-
-    def merge(self, choice: int) -> None:
-        """Merge two neighbours, if there are any."""
-        shards = self.open_shards()
-        pairs = list(itertools.permutations(shards, 2))
-        for left, right in pairs[choice % max(1, len(pairs)) :] + pairs:
-            with contextlib.suppress(RequestError):
-                self.stream.merge(left, right)
-                self.say(f"{left} and {right} are merged")
-                return
-
     def deploy(self, worker: Worker) -> None:
         """Stop a worker, and start one of the next version beside it."""
         worker.terminate()
         self._loop.create_task(self._start(worker.version + 1))
+
+    def retire(self, worker: Worker) -> None:
+        """A worker less, by SIGTERM, and none in its place."""
+        self.desired -= 1
+        worker.terminate()
 
     # What workers and their network ask of it.
 
@@ -156,6 +164,10 @@ class World:
         """What a worker's calls reach, by the name of the port."""
         store = self.build.store_of(self.store, worker)
         return {"leases": self.leases, "store": store, "counters": self.counters, "stream": self.stream}
+
+    def observed(self, worker: Worker, shard_id: ShardId, reader: ShardReader) -> ShardReader:
+        """A worker opens a reader: what shall it read with?"""
+        return reader
 
     def latency(self) -> float:
         """Seconds that a request or an answer takes."""
@@ -188,17 +200,6 @@ class World:
 
     # What is in it.
 
-    def records(self, shard_id: ShardId) -> list[Record]:
-        """All that a shard was given."""
-        return self.stream._shards.find(shard_id, self.clock.now()).records
-
-    def behind(self, shard_id: ShardId, checkpoint: str) -> int:
-        """How many records of a shard come after a checkpoint."""
-        if checkpoint == SHARD_END:
-            return 0
-        passed = -1 if checkpoint == TRIM_HORIZON else int(checkpoint)
-        return sum(1 for record in self.records(shard_id) if int(record.sequence_number) > passed)
-
     def row(self, shard_id: ShardId) -> Lease | None:
         """A shard's row in the control table."""
         return self.leases._rows.get(lease_key(self.stream_info, shard_id))
@@ -217,9 +218,9 @@ class World:
         """All of the stream's, open and closed."""
         return self._loop.run(self.stream.shards())
 
-    def open_shards(self) -> list[ShardId]:
-        """Shards that still take records."""
-        return [shard.shard_id for shard in self.shards() if not shard.closed]
+    def open_shards(self) -> list[Shard]:
+        """Shards that still take records, in the order of their hash keys."""
+        return sorted((shard for shard in self.shards() if not shard.closed), key=lambda shard: shard.hash_range)
 
     async def _start(self, version: int) -> None:
         self._new_worker(version)
@@ -239,8 +240,11 @@ class World:
         told = f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else ""
         self.say(f"   {request.name} {request.subject} lands {told}")
         if request.name.startswith("leases."):
-            self.history.append(dict(self.leases._rows))
+            self._remember()
         try:
             self.watch.after(request)
         except ViolationError as violation:
             self._fail(violation)
+
+    def _remember(self) -> None:
+        self.history.append(dict(self.leases._rows))

@@ -80,3 +80,26 @@ def test_a_source_is_an_api_or_files_and_no_file_twice(monkeypatch: pytest.Monke
 def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_MAX_AGE", "")
     assert load().max_age is None
+
+
+@pytest.mark.parametrize("word", ["TRIM_HORIZON", "LATEST"])
+def test_a_stream_is_begun_at_a_word_of_kcl(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setenv("HEADRACE_START_POSITION", word)
+    assert (load().start_checkpoint, load().start_time) == (word, None)
+
+
+@pytest.mark.parametrize("text", ["2026-04-09T08:00:00Z", "2026-04-09T10:00:00+02:00", "2026-04-09 08:00:00.000Z"])
+def test_a_stream_is_begun_at_a_time(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("HEADRACE_START_POSITION", text)
+    assert (load().start_checkpoint, load().start_time) == ("AT_TIMESTAMP", 1_775_721_600.0)
+
+
+@pytest.mark.parametrize("text", ["AT_TIMESTAMP", "latest", "2026-04-09T08:00:00", "yesterday", "9999-01-01T00:00:00Z"])
+def test_a_start_that_is_neither_a_word_nor_a_time_of_the_past_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_START_POSITION", text)
+    with pytest.raises(
+        ConfigError, match=r"HEADRACE_START_POSITION: must be TRIM_HORIZON, LATEST or a time of the past"
+    ):
+        load()

@@ -29,28 +29,37 @@ _THROTTLED = frozenset({
     "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException",
     "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
 })  # fmt: skip
-_CONFLICT = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "412", "TransactionCanceledException"})
+_CONFLICT = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "TransactionCanceledException"})
 _NOT_FOUND = frozenset({
-    "404", "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NotFound",
+    "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NotFound",
     "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "ResourceNotFoundException",
 })  # fmt: skip
 _ACCESS = frozenset({
-    "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "InvalidSignatureException", "KMSAccessDeniedException", "KMSDisabledException",
-    "SignatureDoesNotMatch", "UnrecognizedClientException", "403",
+    "AccessDenied", "AccessDeniedException", "AuthorizationError", "ExpiredToken", "ExpiredTokenException",
+    "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException", "KMSAccessDeniedException",
+    "KMSDisabledException", "SignatureDoesNotMatch", "UnrecognizedClientException",
 })  # fmt: skip
 _RETRYABLE = frozenset({
-    "400", "BadDigest", "ConditionalRequestConflict", "InternalError", "InternalFailure", "InternalServerError",
-    "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
+    "BadDigest", "ConditionalRequestConflict", "ExpiredNextTokenException", "InternalError", "InternalFailure",
+    "InternalServerError", "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
     "TransactionConflictException", "TransactionInProgressException",
 })  # fmt: skip
+
+
+_STATUSES: dict[int, type[HeadraceError]] = {
+    HTTPStatus.FORBIDDEN: AccessError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.PRECONDITION_FAILED: ConflictError,
+}
+"""Of an answer to HEAD, which has no body to say more."""
 
 
 def classify(code: str, status: int, message: str = "") -> HeadraceError:
     """The error for an AWS error code and HTTP status. An unknown code is judged by its status.
 
-    A bare 400 for a code means that the answer had none, or was cut off before it: no service refuses a request without
-    saying why, so nothing is known of what became of it.
+    No code, or the bare status for one, means that the answer was cut off before it or came from something between us
+    and AWS: no service refuses a request without saying why, so nothing is known of what became of it. Only 413 needs
+    no words: whoever says it, the same request will not get through.
     """
     text = f"{code}: {message}" if message else code
     kinds: list[tuple[frozenset[str], type[HeadraceError]]] = [
@@ -63,7 +72,9 @@ def classify(code: str, status: int, message: str = "") -> HeadraceError:
     for codes, kind in kinds:
         if code in codes:
             return kind(text)
-    return UnavailableError(text) if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == 0 else RequestError(text)
+    is_bare = code in {"", str(status)} and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == 0
+    return UnavailableError(text) if is_bare or failed else RequestError(text)
 
 
 @contextlib.contextmanager
@@ -74,7 +85,10 @@ def aws_errors() -> Iterator[None]:
     except ClientError as error:
         details = error.response.get("Error", {})
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        raise classify(str(details.get("Code", "")), status, str(details.get("Message", ""))) from error
+        code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+        if error.operation_name.startswith("Head") and code == str(status) and status in _STATUSES:
+            raise _STATUSES[status](f"{code}: {message}") from error
+        raise classify(code, status, message) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise AccessError(str(error)) from error
     except ParamValidationError as error:

@@ -114,11 +114,29 @@ def _count_calls(events: Any, service: str, metrics: Metrics) -> None:
 
 
 def _refuse_garbled(operation_model: Any, response_dict: dict[str, Any], **_more: object) -> None:
-    if "json" not in operation_model.metadata["protocol"] or response_dict["status_code"] != HTTPStatus.OK:
+    """Before botocore reads an answer: what makes no sense is no answer.
+
+    It would read an empty body as a success without fields, a list that is empty say, and a refusal that is cut off
+    within a character not at all.
+    """
+    body, good = response_dict["body"], response_dict["status_code"] == HTTPStatus.OK
+    if not isinstance(body, bytes):  # a stream, for whoever reads it
         return
-    body = response_dict["body"]
+    if good and not body and _has_a_body(operation_model.output_shape):
+        raise GarbledAnswerError(operation=operation_model.name)
+    if not body or "json" not in operation_model.metadata["protocol"]:
+        return
     try:
-        if isinstance(body, bytes) and body:
-            msgspec.json.decode(body.decode(), type=msgspec.Raw)
+        _object.decode(body.decode())
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise GarbledAnswerError(operation=operation_model.name) from error
+        if good:
+            raise GarbledAnswerError(operation=operation_model.name) from error
+        response_dict["body"] = b""  # a refusal without a reason
+
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _has_a_body(output: Any) -> bool:
+    """Whether an operation's answer is more than its headers, by botocore's model."""
+    return output is not None and any("location" not in member.serialization for member in output.members.values())

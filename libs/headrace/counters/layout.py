@@ -16,9 +16,11 @@ import hashlib
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from headrace.counters.ports import Counts, Deltas, Entity, Window
@@ -165,29 +167,63 @@ def sort_range(covered: Range) -> tuple[str, str]:
     return first, f"{last}\U0010ffff"
 
 
+class _Place(NamedTuple):
+    """Where the counts of one minute go, of whatever entity."""
+
+    sort_key: str
+    expires: int | None
+    hour: int | None
+    """Of the day, where the numbers are kept apart by hour too."""
+
+
 def plan(origin: str, deltas: Deltas, now: float) -> dict[ItemKey, Addition]:
-    """What a batch adds to which items, in order of key, so that a repeat meets the same chunks."""
-    numbers: dict[ItemKey, defaultdict[str, int | Decimal]] = {}
-    expires: dict[ItemKey, int | None] = {}
+    """What a batch adds to which items, in order of key, so that a repeat meets the same chunks.
+
+    A batch has tens of thousands of deltas, but few minutes, and an entity only once or twice in each: what depends on
+    one of them alone is worked out once.
+    """
+    partitions: dict[str, dict[str, dict[str, int | Decimal]]] = {}
+    of_entity: dict[tuple[str, str], dict[str, dict[str, int | Decimal]]] = {}
+    places: dict[int, Sequence[_Place]] = {}
+    expires: dict[str, int | None] = {}
     spread_no = spread(origin)
     for (entity, entity_id, minute), counts in deltas.items():
-        partition = entity_partition(entity, entity_key(entity_id), spread_no)
         fields = _fields(counts)
         if not fields:
             continue
-        hourly = is_kept(bucket_of(Span.HOUR, minute), now)
-        for span in (Span.MINUTE, Span.DAY, Span.ALL):
-            bucket = bucket_of(span, minute)
-            if not is_kept(bucket, now):
-                continue
-            key = ItemKey(partition, bucket.sort_key + origin)
-            item = numbers.setdefault(key, defaultdict(int))
-            expires[key] = bucket.expires
-            for name, value in fields:
-                item[name] += value
-                if span is Span.DAY and hourly:
-                    item[_in_hour(name, minute // HOUR_MINUTES % DAY_HOURS)] += value
-    return {key: Addition(numbers[key], expires[key]) for key in sorted(numbers)}
+        if minute not in places:
+            places[minute] = _places(origin, minute, now)
+            expires |= {place.sort_key: place.expires for place in places[minute]}
+        items = of_entity.get((entity, entity_id))
+        if items is None:
+            partition = entity_partition(entity, entity_key(entity_id), spread_no)
+            items = of_entity[entity, entity_id] = partitions.setdefault(partition, {})
+        for sort_key, _, hour in places[minute]:
+            numbers = items.get(sort_key)
+            if numbers is None:
+                numbers = items[sort_key] = dict(fields)
+            else:
+                for name, value in fields:
+                    numbers[name] = numbers.get(name, 0) + value
+            if hour is not None:
+                for name, value in fields:
+                    hourly = _in_hour(name, hour)
+                    numbers[hourly] = numbers.get(hourly, 0) + value
+    return {
+        ItemKey(partition, sort_key): Addition(items[sort_key], expires[sort_key])
+        for partition, items in sorted(partitions.items(), key=itemgetter(0))
+        for sort_key in sorted(items)
+    }
+
+
+def _places(origin: str, minute: int, now: float) -> Sequence[_Place]:
+    hour = minute // HOUR_MINUTES % DAY_HOURS if is_kept(bucket_of(Span.HOUR, minute), now) else None
+    buckets = [bucket_of(span, minute) for span in (Span.MINUTE, Span.DAY, Span.ALL)]
+    return [
+        _Place(bucket.sort_key + origin, bucket.expires, hour if bucket.span is Span.DAY else None)
+        for bucket in buckets
+        if is_kept(bucket, now)
+    ]
 
 
 def item_range(covered: Range) -> Range:
@@ -221,12 +257,19 @@ def fold(items: Iterable[tuple[str, Mapping[str, int | Decimal]]], covered: Rang
 
 
 def _fields(counts: Counts) -> list[tuple[str, int | Decimal]]:
-    plain = (("v", counts.views), ("c", counts.add_to_carts), ("p", counts.purchases), ("q", counts.quantity))
-    return [
-        *((name, value) for name, value in plain if value),
-        *((f"r_{currency}", value) for currency, value in counts.revenue.items()),
-    ]
+    fields: list[tuple[str, int | Decimal]] = []
+    if counts.views:
+        fields.append(("v", counts.views))
+    if counts.add_to_carts:
+        fields.append(("c", counts.add_to_carts))
+    if counts.purchases:
+        fields.append(("p", counts.purchases))
+    if counts.quantity:
+        fields.append(("q", counts.quantity))
+    fields += [(f"r_{currency}", value) for currency, value in counts.revenue.items()]
+    return fields
 
 
+@lru_cache(1024)
 def _in_hour(name: str, hour: int) -> str:
     return f"{name[0]}{hour:02}{name[1:]}"

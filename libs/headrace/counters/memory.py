@@ -42,8 +42,10 @@ class MemoryCounters:
         """Add a batch's deltas once."""
         additions = plan_ledger(origin, ledger, now) | plan(origin, deltas, now)
         for key, addition in additions.items():
-            item = self._items.setdefault(key, _Item(-1, {}))
-            if item.last < batch_no:
+            item = self._items.get(key)
+            if item is None:
+                self._items[key] = _Item(batch_no, dict(addition.numbers))
+            elif item.last < batch_no:
                 item.last = batch_no
                 _add(item.numbers, addition.numbers)
         for bucket, products in top.by_bucket(deltas, now).items():

@@ -59,11 +59,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tru
             add_to_carts=self.add_to_carts + other.add_to_carts,
             purchases=self.purchases + other.purchases,
             quantity=self.quantity + other.quantity,
-            revenue={
-                currency: self.revenue.get(currency, Decimal(0)) + other.revenue.get(currency, Decimal(0))
-                for currency in sorted({*self.revenue, *other.revenue})
-            },
+            revenue=_sum(self.revenue, other.revenue) if other.revenue else self.revenue,
         )
+
+
+def _sum(some: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    nothing = Decimal(0)
+    return {currency: some.get(currency, nothing) + more.get(currency, nothing) for currency in sorted({*some, *more})}
 
 
 class CountKey(NamedTuple):

@@ -5,8 +5,9 @@ counts of that product start again from zero, so the list says that it is no lon
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -67,15 +68,18 @@ def by_bucket(deltas: Deltas, now: float) -> dict[Bucket, dict[str, Counts]]:
 
     At most 60 minutes, 24 hours, 30 days and all time, plus what lies ahead of `now`.
     """
-    added: defaultdict[Bucket, dict[str, Counts]] = defaultdict(dict)
+    added: dict[Bucket, dict[str, Counts]] = {}
+    shown: dict[int, list[dict[str, Counts]]] = {}
     for (entity, entity_id, minute), counts in deltas.items():
         if entity is not Entity.PRODUCT:
             continue
+        if minute not in shown:  # a batch has many products and few minutes
+            buckets = (bucket_of(span, minute) for span in Span)
+            shown[minute] = [added.setdefault(bucket, {}) for bucket in buckets if is_kept(bucket, now)]
         key = entity_key(entity_id)
-        for bucket in (bucket_of(span, minute) for span in Span):
-            if is_kept(bucket, now):
-                products = added[bucket]
-                products[key] = products[key].plus(counts) if key in products else counts
+        for products in shown[minute]:
+            known = products.get(key)
+            products[key] = counts if known is None else known.plus(counts)
     return dict(sorted(added.items()))
 
 
@@ -129,15 +133,17 @@ def _counts(best: BestOf) -> dict[str, Counts]:
 
 
 def _best(products: Mapping[str, Counts]) -> list[str]:
-    """The ids to keep, best first: ordered by their best rank in any metric or currency."""
-    rank: dict[str, int] = {}
-    for values in _rankings(products):
-        ordered = sorted(values, key=lambda product_id: (-values[product_id], product_id))
+    """The ids to keep, best first: ordered by their best rank in any metric or currency, equals by id."""
+    by_id = sorted(products)
+    rank = dict.fromkeys(by_id, len(by_id))
+    for values in _rankings(products, by_id):
+        # Sorting is stable, so equals stay in the order of their ids. Whom `KEPT` are better in each is not kept.
+        ordered = sorted(values, key=values.__getitem__, reverse=True)[:KEPT]
         for at, product_id in enumerate(ordered):
-            rank[product_id] = min(at, rank.get(product_id, at))
+            rank[product_id] = min(at, rank[product_id])
     kept: list[str] = []
     size = 0
-    for product_id in sorted(products, key=lambda product_id: (rank.get(product_id, len(products)), product_id)):
+    for product_id in sorted(by_id, key=rank.__getitem__):
         size += len(product_id.encode()) + _ENTRY_BYTES + _AMOUNT_BYTES * len(products[product_id].revenue)
         if len(kept) == KEPT or size > MAX_BYTES:
             break
@@ -145,17 +151,21 @@ def _best(products: Mapping[str, Counts]) -> list[str]:
     return kept
 
 
-def _rankings(products: Mapping[str, Counts]) -> list[Mapping[str, int | Decimal]]:
-    revenue: defaultdict[str, dict[str, int | Decimal]] = defaultdict(dict)
-    for product_id, counts in products.items():
+def _rankings(products: Mapping[str, Counts], by_id: Sequence[str]) -> list[Mapping[str, Any]]:
+    """What each product has of each metric, where it is not zero; in the order of `by_id`."""
+    views, carts, purchases = dict[str, int](), dict[str, int](), dict[str, int]()
+    revenue: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+    for product_id in by_id:
+        counts = products[product_id]
+        if counts.views:
+            views[product_id] = counts.views
+        if counts.add_to_carts:
+            carts[product_id] = counts.add_to_carts
+        if counts.purchases:
+            purchases[product_id] = counts.purchases
         for currency, amount in counts.revenue.items():
             revenue[currency][product_id] = amount
-    return [
-        {product_id: counts.views for product_id, counts in products.items() if counts.views},
-        {product_id: counts.add_to_carts for product_id, counts in products.items() if counts.add_to_carts},
-        {product_id: counts.purchases for product_id, counts in products.items() if counts.purchases},
-        *revenue.values(),
-    ]
+    return [views, carts, purchases, *revenue.values()]
 
 
 def _main_currency(lists: Iterable[BestOf]) -> str | None:

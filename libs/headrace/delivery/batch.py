@@ -1,7 +1,9 @@
 """The records of one shard that wait to be delivered together, and when waiting ends."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from headrace.settings import Settings
 from headrace.stream.ports import Record
@@ -54,7 +56,7 @@ class Batch:
         if records and self._since is None:
             self._since = now
         self.records.extend(records)
-        self.bytes += sum(len(record.data) for record in records)
+        self.bytes += _payload(records)
 
     @property
     def due_at(self) -> float | None:
@@ -70,16 +72,19 @@ class Batch:
 
     def head(self) -> Sequence[Record]:
         """The longest front within the limits of rows and bytes, at least one record."""
-        size = 0
-        for at, record in enumerate(self.records[: self._policy.rows]):
-            size += len(record.data)
-            if size > self._policy.bytes and at > 0:
-                return self.records[:at]
-        return self.records[: self._policy.rows]
+        front = self.records[: self._policy.rows]
+        if self.bytes <= self._policy.bytes:
+            return front
+        ends = list(accumulate([len(record.data) for record in front]))
+        return front[: max(1, bisect_right(ends, self._policy.bytes))]
 
     def drop(self, count: int) -> None:
         """Forget the first `count` records: they are delivered. What came with them has waited as long as they have."""
-        self.bytes -= sum(len(record.data) for record in self.records[:count])
+        self.bytes -= _payload(self.records[:count])
         del self.records[:count]
         if not self.records:
             self._since = None
+
+
+def _payload(records: Sequence[Record]) -> int:
+    return sum([len(record.data) for record in records])

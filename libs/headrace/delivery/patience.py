@@ -31,7 +31,8 @@ class Patience:
         """What `call` returns, however long it takes; None when the drain's deadline passes first.
 
         An outage passes by itself. A refusal does not, but what is refused is not ours to skip: the shard stays where
-        it is, `refusal` says so, and goes on once it is let in.
+        it is, `refusal` says so, and goes on once it is let in. Once told to stop it is left to the next owner at
+        once, who may be the one that is let in.
         """
         wait = RETRY_SECONDS
         while True:
@@ -40,7 +41,7 @@ class Patience:
                 result = await call()
             except (RetryableError, AccessError) as error:
                 self.refusal = error if isinstance(error, AccessError) else None
-                if shutdown.requested and shutdown.deadline.remaining < wait:
+                if shutdown.requested and (self.refusal or shutdown.deadline.remaining < wait):
                     get_logger().warning("shard.abandoned", step=step, error=str(error))
                     return None
                 get_logger().warning("shard.delayed", step=step, error=str(error), retry_in=wait)
@@ -50,7 +51,7 @@ class Patience:
                 self.refusal = None
                 return result
 
-    async def first(self, *tasks: asyncio.Task[Any], until: float | None) -> None:
+    async def first(self, *tasks: asyncio.Future[Any], until: float | None) -> None:
         """Return when one of the tasks is done, or at `until` (monotonic seconds)."""
         while not any(task.done() for task in tasks):
             self._health.beat()

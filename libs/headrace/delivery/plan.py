@@ -116,7 +116,7 @@ class Planner:
         Cut at whole records of the stream: an aggregate that alone is over a limit goes as it is. `now` is seconds
         since 1970 UTC, the same for the whole batch; `hash_range` is the shard's. CPU only: run it off the event loop.
         """
-        first_arrival = min(record.approximate_arrival_timestamp for record in records)
+        first_arrival = min([record.approximate_arrival_timestamp for record in records])
 
         def repeats(ids: pa.ChunkedArray) -> Collection[int]:
             return window.repeats(ids, first_arrival)
@@ -160,7 +160,7 @@ class Planner:
         repeats: Callable[[pa.ChunkedArray], Collection[int]],
     ) -> Transformed:
         origin = Origin(
-            arrived=lambda at: records[at].approximate_arrival_timestamp,
+            arrived=[record.approximate_arrival_timestamp for record in records].__getitem__,
             default_id=lambda at: f"{self._lineage}-{lease.shard_id}-{records[at].sequence_number}",
         )
         return self._transformer([record.data for record in records], origin, repeats=repeats)

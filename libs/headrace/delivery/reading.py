@@ -19,6 +19,11 @@ class Reading:
         self.asked_at = 0.0
         """When the last page was asked for (seconds since 1970 UTC)."""
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a page was asked for and not taken yet."""
+        return self._task is not None
+
     def begin(self, shutdown: Shutdown) -> asyncio.Task[Page | None]:
         """The read that is under way; a new one if there is none. An outage is waited out, the position is kept."""
         if self._task is None:

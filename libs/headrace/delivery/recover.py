@@ -5,21 +5,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pyarrow as pa
-
 from headrace.delivery.deliver import Delivery
-from headrace.delivery.manifest import Manifest, decode, decode_ids, manifest_key
-from headrace.delivery.manifests import ManifestReader
-from headrace.delivery.window import DedupWindow, from_bytes
+from headrace.delivery.manifest import Manifest, decode, manifest_key
+from headrace.delivery.remember import rebuild
+from headrace.delivery.window import DedupWindow
 from headrace.errors import HaltedError, NotFoundError
 from headrace.lake.layout import manifest_prefix, numbers_of_manifest
 from headrace.lake.ports import ObjectStore
 from headrace.leases.model import Intent, Lease
 from headrace.leases.ports import LeaseStore
 from headrace.telemetry.log import get_logger
-
-AHEAD = 8
-"""Manifests of a window fetched at once: one of a large batch takes some megabytes."""
 
 
 class Recovery:
@@ -42,28 +37,8 @@ class Recovery:
         return lease if newer is None else await self._adopt(lease, *newer)
 
     async def window(self, lease: Lease, seconds: float) -> DedupWindow:
-        """The de-duplication window of the batches up to `lease`, read from the chain of their manifests."""
-        window = DedupWindow(seconds)
-        reader = ManifestReader(self._store, self._delivery.lineage, lease.shard_id, ahead=AHEAD)
-        chain: list[tuple[pa.UInt64Array, float]] = []
-        key, latest, ids = lease.manifest, 0.0, 0
-        while key:
-            try:
-                found = decode_ids(key, await reader.body(key))
-            except NotFoundError:  # removed by a lifecycle rule: older than any window
-                break
-            if found.reset:  # what is read again was asked for, and is no repeat
-                break
-            latest = latest or found.last_arrival
-            if not window.holds(ids, found.last_arrival, latest):
-                break
-            hashes = from_bytes(found.event_ids)
-            chain.append((hashes, found.last_arrival))
-            ids += len(hashes)
-            key = found.previous
-        for hashes, arrived in reversed(chain):
-            window.remember(hashes, arrived)
-        return window
+        """The de-duplication window of the batches up to `lease`, those of its parents included."""
+        return await rebuild(self._store, self._leases, lineage=self._delivery.lineage, lease=lease, seconds=seconds)
 
     async def _finish(self, lease: Lease, intent: Intent) -> Lease:
         manifest = decode(intent.manifest, await self._undamaged(intent))

@@ -5,30 +5,42 @@ SETTLING ──pending intent finished──▶ READING ──due, memory full, 
                                          │ stop and nothing gathered                  │ lease lost          ▼
                                          └──────────▶ (return)                        └──▶ LeaseLostError  SHARD_END
 
+A shard that the stream has forgotten meanwhile is flushed and ended, too: nothing more can be read of it.
 An outage or a refusal does not change the state: the shard stands still at its place and tries again. What cannot go on
 without harm (`HaltedError`) stands still until the process ends; the other shards do not notice.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from headrace.clock import Clock
 from headrace.delivery.batch import Batch, BatchPolicy
-from headrace.delivery.budget import BufferBudget
+from headrace.delivery.budget import BufferBudget, Share
 from headrace.delivery.deliver import Delivery
-from headrace.delivery.gap import tell_gap
+from headrace.delivery.gap import Gap, tell_gap
 from headrace.delivery.patience import Patience
 from headrace.delivery.plan import BatchPlan, Planner
 from headrace.delivery.reading import Reading
 from headrace.delivery.recover import Recovery
 from headrace.delivery.resume import start_position
+from headrace.delivery.tripwire import Tripwire
 from headrace.delivery.window import DedupWindow
-from headrace.errors import AccessError, HaltedError, RequestError
+from headrace.errors import AccessError, HaltedError, NotFoundError, RequestError
 from headrace.leases.model import Lease
 from headrace.runtime import Shutdown
-from headrace.stream.ports import EVERY_KEY, HashRange, Page, Position, ShardId, ShardReader, StreamInfo
+from headrace.stream.ports import (
+    EVERY_KEY,
+    HashRange,
+    Page,
+    Position,
+    ShardId,
+    ShardReader,
+    StreamInfo,
+    TrimHorizon,
+)
 from headrace.telemetry.health import Health
 from headrace.telemetry.log import get_logger, unit_of_work
 from headrace.telemetry.metrics import Metrics
@@ -47,6 +59,11 @@ class InThread(Protocol):
 async def every_key(_: ShardId) -> HashRange:
     """The hash range of the only shard of a stream."""
     return EVERY_KEY
+
+
+async def never(_: ShardId) -> bool:
+    """Whether a shard is gone, of a stream that forgets none."""
+    return False
 
 
 class ShardWorker:
@@ -71,6 +88,8 @@ class ShardWorker:
         trip_after: int = 0,
         in_thread: InThread = asyncio.to_thread,
         hash_range: Callable[[ShardId], Awaitable[HashRange]] = every_key,
+        is_gone: Callable[[ShardId], Awaitable[bool]] = never,
+        start_time: float | None = None,
     ) -> None:
         self._lease = lease
         self._open_reader = open_reader
@@ -81,16 +100,19 @@ class ShardWorker:
         self._before_end = before_end
         self._batch = Batch(policy)
         self._budget = budget
+        self._share = Share()
         self._clock = clock
         self._metrics = metrics
         self._dedup_seconds = dedup_seconds
         self._window = DedupWindow(dedup_seconds)
-        self._trip_after = trip_after
-        self._poison = 0
-        """Dead letters since the last row."""
+        self._tripwire = Tripwire(trip_after)
         self._in_thread = in_thread
         self._ask_hash_range = hash_range
         self._hash_range = EVERY_KEY
+        self._ask_gone = is_gone
+        self._start_time = start_time
+        self._settled = False
+        self._gap: Gap | None = None
         self._patience = Patience(clock, health)
         self._tip_at: float | None = None
         """When the last page was asked for, if it reached the tip."""
@@ -113,18 +135,32 @@ class ShardWorker:
         """
         stopped = asyncio.create_task(shutdown.wait())
         try:
-            reader = await self._patience.unless(stopped, self._settle(shutdown))
-            if reader is not None:
-                await self._work(reader, shutdown, stopped)
+            await self._live(shutdown, stopped)
         except (HaltedError, RequestError) as error:
             # A request that is refused as malformed is a defect of ours, and of this batch as far as anyone knows.
             get_logger().error("shard.halted", batch_no=self._lease.batch_no, error=str(error))
+            self._leave()
             with self._metrics.shards_halted.track_inprogress():
                 await self._patience.stand_still(error, stopped)
         finally:
             stopped.cancel()
             self._delivery.let_go(self._lease.shard_id)
-            self._budget.give_back(self._batch.footprint)
+            self._leave()
+
+    def _leave(self) -> None:
+        """What is still gathered will be read again by somebody else."""
+        self._batch.drop(len(self._batch.records))
+        self._budget.leave(self._share)
+
+    async def _live(self, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
+        try:
+            reader = await self._patience.unless(stopped, self._settle(shutdown))
+            if reader is not None:
+                await self._work(reader, shutdown, stopped)
+        except NotFoundError:
+            if not self._settled or not await self._patience.unless(stopped, self._is_gone(shutdown)):
+                raise
+            await self._bury(shutdown)
 
     async def _settle(self, shutdown: Shutdown) -> ShardReader | None:
         """What an earlier owner began is finished and known; None when nothing is left to do, or no time to do it.
@@ -135,7 +171,8 @@ class ShardWorker:
         if settled is None or settled.ended:  # its last owner ended it while we took it
             return None
         self._lease = settled
-        tell_gap(settled, self._info, clock=self._clock, metrics=self._metrics)
+        self._settled = True
+        self._gap = tell_gap(settled, self._info, clock=self._clock, metrics=self._metrics)
         window = await self._patience.insist(
             "window", partial(self._recovery.window, settled, self._dedup_seconds), shutdown
         )
@@ -146,18 +183,18 @@ class ShardWorker:
         if hash_range is None:
             return None
         self._hash_range = hash_range
-        return self._open_reader(settled.shard_id, start_position(settled))
+        return self._open_reader(settled.shard_id, start_position(settled, self._start_time))
 
     async def _work(self, reader: ShardReader, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
         """Read and flush in turn. A read that is under way when the batch is due goes on beside the flush."""
         reading = Reading(reader, self._patience, self._clock)
+        self._budget.join(self._share)
         try:
             while not shutdown.requested:
-                if self._budget.full:
-                    await self._make_room(shutdown, stopped)
+                if self._budget.must_deliver(self._share):
+                    await self._flush(shutdown, everything=True)
                     continue
-                await self._patience.first(reading.begin(shutdown), stopped, until=self._batch.due_at)
-                page = reading.take()
+                page = await self._next_page(reading, shutdown, stopped)
                 if page is not None:
                     self._gather(page, reading.asked_at)
                 ended = page is not None and page.ended
@@ -170,17 +207,20 @@ class ShardWorker:
             await reading.stop()
         await self._flush(shutdown, everything=True)
 
-    async def _make_room(self, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> None:
-        """The process holds all it may: deliver our part of it, however young; else wait for the other shards."""
-        if self._batch:
-            await self._flush(shutdown, everything=True)
-        else:
-            await self._patience.unless(stopped, self._budget.room())
+    async def _next_page(self, reading: Reading, shutdown: Shutdown, stopped: asyncio.Task[bool]) -> Page | None:
+        """What comes next of the shard; None when there is something to deliver first, or no room for it yet."""
+        fetching = reading.under_way or self._budget.may_fetch(self._share)
+        if fetching and not reading.under_way:
+            self._budget.fetch(self._share)
+        pages = [reading.begin(shutdown)] if fetching else []
+        with self._budget.turn(self._share, fetching=fetching) as turn:
+            await self._patience.first(*pages, turn, stopped, until=self._batch.due_at)
+        return reading.take()
 
     def _gather(self, page: Page, asked_at: float) -> None:
         held = self._batch.footprint
         self._batch.add(page.records, self._clock.monotonic())
-        self._budget.take(self._batch.footprint - held)
+        self._budget.gather(self._share, self._batch.footprint - held, behind=page.behind_seconds > 0)
         self._metrics.records_received.labels(self._lease.shard_id).inc(len(page.records))
         self._metrics.buffer_bytes.labels(self._lease.shard_id).set(self._batch.bytes)
         self._metrics.consumer_lag.labels(self._lease.shard_id).set(page.behind_seconds)
@@ -191,15 +231,16 @@ class ShardWorker:
 
     async def _flush(self, shutdown: Shutdown, *, everything: bool) -> None:
         """Deliver what is due, or everything."""
-        while self._batch and (everything or self._batch.due(self._clock.monotonic())):
-            with unit_of_work(batch_no=self._lease.batch_no):
-                if not await self._deliver(shutdown):
-                    return
+        with self._budget.delivery(self._share):
+            while self._batch and (everything or self._batch.due(self._clock.monotonic())):
+                with unit_of_work(batch_no=self._lease.batch_no):
+                    if not await self._deliver(shutdown):
+                        return
 
     async def _deliver(self, shutdown: Shutdown) -> bool:
         """The front of what is gathered; False when the drain's deadline passes first."""
         plan = await self._plan()
-        self._trip(plan)
+        self._tripwire.check(plan)
         last = plan.records == len(self._batch.records)
         caught_up_at = self._tip_at if last and self._tip_at is not None else self._caught_up_at
         attempt = self._delivery.attempt(plan, self._lease)
@@ -211,7 +252,7 @@ class ShardWorker:
         self._metrics.complete_through.labels(self._lease.shard_id).set(caught_up_at or plan.last_arrival)
         held = self._batch.footprint
         self._batch.drop(plan.records)
-        self._budget.give_back(held - self._batch.footprint)
+        self._budget.give_back(self._share, held - self._batch.footprint)
         self._metrics.buffer_bytes.labels(self._lease.shard_id).set(self._batch.bytes)
         self._window.remember(plan.event_ids, plan.last_arrival)
         return True
@@ -230,18 +271,25 @@ class ShardWorker:
                     hash_range=self._hash_range,
                 )
 
-    def _trip(self, plan: BatchPlan) -> None:
-        """Raise `HaltedError` before a stream of nothing but dead letters is shovelled aside."""
-        if plan.ledger.committed or not plan.ledger.dead_lettered:
-            self._poison = 0
+    async def _is_gone(self, shutdown: Shutdown) -> bool:
+        """Whether the stream has forgotten the shard: it is not there to be read, nor listed, for a while."""
+        shard_id = self._lease.shard_id
+        try:
+            await self._patience.insist("probe", self._open_reader(shard_id, TrimHorizon()).read, shutdown)
+        except NotFoundError:
+            return bool(await self._patience.insist("gone", partial(self._ask_gone, shard_id), shutdown))
+        return False
+
+    async def _bury(self, shutdown: Shutdown) -> None:
+        """Deliver what was read of a shard that is gone, tell what was not, and end it, so that its children go on."""
+        await self._flush(shutdown, everything=True)
+        if self._batch:
             return
-        self._poison += plan.ledger.dead_lettered
-        if self._trip_after and self._poison > self._trip_after:
-            reason = max(plan.reasons, key=lambda name: plan.reasons[name])
-            raise HaltedError(
-                f"{self._poison} records in a row are dead letters, most for {reason}: mend their producer, "
-                "or set HEADRACE_TRIP_AFTER=0 to let them pass"
-            )
+        if self._gap is None:
+            seen = replace(self._lease, caught_up_at=self._caught_up_at or self._lease.caught_up_at)
+            tell_gap(seen, self._info, clock=self._clock, metrics=self._metrics, gone=True)
+        get_logger().warning("shard.gone", checkpoint=self._lease.checkpoint)
+        await self._end(shutdown)
 
     async def _end(self, shutdown: Shutdown) -> None:
         if self._batch:

@@ -5,11 +5,13 @@ Per-record Python runs for rejected records only, and for values that a record l
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import astuple
 
 from headrace.events.arrow import ARROW_TYPES, EVENT_SCHEMA
 from headrace.events.columns import by_distinct, decimals, maps, networks, times
@@ -22,15 +24,8 @@ from headrace.settings import Settings
 from headrace.stream.ports import MAX_RECORD_BYTES
 
 MICROS_PER_HOUR = 3_600_000_000
-CHUNK = 4096
+CHUNK = 2048
 """Payloads decoded at a time: their objects stay in the processor's cache until they are columns."""
-
-_VALUES: dict[str, Callable[[Sequence[WireEvent]], list[Any]]] = {
-    # A comprehension with the name in its code runs twice as fast as map(attrgetter(name), events): the interpreter
-    # specialises it. The names are those of our own field list.
-    column.name: eval(f"lambda events: [event.{column.name} for event in events]")  # noqa: S307
-    for column in COLUMNS
-}
 
 Columns = dict[str, Any]
 """Arrow arrays of one length, by column name."""
@@ -117,7 +112,7 @@ class Transformer:
 
     def _chunk(self, payloads: Sequence[bytes], start: int, origin: Origin) -> "_Chunk":
         parsed = self._parser.decode(payloads)
-        events, indexes = parsed.events, [start + index for index in parsed.indexes]
+        events, indexes = parsed.events, _from(start, parsed.indexes)
         columns, suspects = _draft(events)
         arrivals = list(map(origin.arrived, indexes))
         suspects |= self._suspects(events, columns, arrivals)
@@ -179,12 +174,25 @@ class Transformer:
         return anonymous_user(self._anonymous_key, *known)
 
 
+def _from(start: int, indexes: Sequence[int]) -> Sequence[int]:
+    if isinstance(indexes, range):  # nothing was rejected
+        return range(start + indexes.start, start + indexes.stop)
+    return [start + index for index in indexes]
+
+
+def _by_field(events: Sequence[WireEvent]) -> dict[str, Sequence[Any]]:
+    """Rows → columns. Each event is looked at once and in C, which is twice as fast as field by field."""
+    values = zip(*map(astuple, events), strict=True) if events else repeat(())
+    return dict(zip(WireEvent.__struct_fields__, values, strict=False))
+
+
 def _draft(events: Sequence[WireEvent]) -> tuple[Columns, set[int]]:
     """Columns as the events have them (times as int64 µs), and the positions of amounts that do not fit."""
     columns: Columns = {}
     suspects: set[int] = set()
+    by_field = _by_field(events)
     for column in COLUMNS:
-        values = _VALUES[column.name](events)
+        values = by_field[column.name]
         match column.kind:
             case Kind.TIMESTAMP:
                 columns[column.name] = times(values)

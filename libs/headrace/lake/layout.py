@@ -122,6 +122,11 @@ def quarantine_folder(prefix: Quarantine, day: date) -> str:
     return f"{prefix}/year={day.year:04}/month={day.month:02}/day={day.day:02}/"
 
 
+def put_back_mark(key: str) -> str:
+    """The key beside a quarantine object's that says: its events are in the stream. A mark's own is itself."""
+    return f"{key.removesuffix('.jsonl.gz').removesuffix('.done')}.done"
+
+
 def raw_object(at: float, name: str) -> str:
     """`raw/events/year=/month=/day=/hour=/minute=/{name}.jsonl.gz`, by the minute of `at` (seconds since 1970 UTC)."""
     moment = datetime.fromtimestamp(at, UTC)

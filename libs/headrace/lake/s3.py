@@ -28,6 +28,7 @@ _SHA256 = "sha256"
 
 _REFUSALS = {
     "PreconditionFailed": Completion.KEY_TAKEN,
+    "412": Completion.KEY_TAKEN,  # cut off, and it can mean nothing else
     "NoSuchUpload": Completion.NO_UPLOAD,
     "ConditionalRequestConflict": Completion.BUSY,
 }
@@ -122,7 +123,7 @@ class S3Store:
                     IfNoneMatch="*",
                 )
             except ClientError as error:
-                refusal = _REFUSALS.get(error.response["Error"]["Code"])
+                refusal = _REFUSALS.get(error.response.get("Error", {}).get("Code", ""))
                 if refusal is None:
                     raise
                 return refusal
@@ -136,7 +137,11 @@ class S3Store:
         async def read() -> bytes:
             response = await self._client.get_object(Bucket=self._bucket, Key=key)
             async with response["Body"] as stream:
-                return bytes(await stream.read())
+                body = bytes(await stream.read())
+            noted = response.get("Metadata", {}).get(_SHA256)
+            if noted is not None and noted != hashlib.sha256(body).hexdigest():
+                raise UnavailableError(f"{key} did not arrive as it was written")
+            return body
 
         return await self._call(read)
 
@@ -156,15 +161,18 @@ class S3Store:
             try:
                 response = await self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=-{count}")
             except ClientError as error:
-                if error.response["Error"]["Code"] != _NO_SUCH_RANGE:
+                if error.response.get("Error", {}).get("Code") != _NO_SUCH_RANGE:
                     raise
                 return None
             async with response["Body"] as stream:
                 body = bytes(await stream.read())
-            _, _, size = response.get("ContentRange", "").rpartition("/")
+            _, _, total = response.get("ContentRange", "").rpartition("/")
+            size = int(total or len(body))
+            if len(body) < min(count, size):
+                raise UnavailableError(f"of the last {count} bytes of {key} only {len(body)} arrived")
             info = ObjectInfo(
                 key=key,
-                size=int(size or len(body)),
+                size=size,
                 etag=_bare(response["ETag"]),
                 sha256=response.get("Metadata", {}).get(_SHA256),
             )

@@ -6,10 +6,12 @@ its condition has to refuse it then, or it has to be without effect:
 | write | what refuses it when it comes late |
 |---|---|
 | take, release | the counter, or the owner, has moved |
-| renew | nothing while we hold the row: one renewal more |
+| renew | nothing while we hold the row: one renewal more. With the mark `leaving`: who makes it never takes it back |
+| claim | owner, epoch or claim has moved; else the owner hands over, and the lease is free for whoever wants it then |
 | declare, end | an intent, a new checkpoint or a new batch number |
 | commit | the intent is gone, or that of a later batch |
 | adopt | the generation has grown |
+| remove | the row was made anew: it has not ended |
 """
 
 from collections.abc import Callable
@@ -42,19 +44,39 @@ def take(seen: Lease, owner: str) -> Change:
     return Change(
         key=seen.key,
         possible=lambda row: (row.owner, row.counter) == (seen.owner, seen.counter),
-        after=lambda row: replace(row, owner=owner, counter=row.counter + 1, epoch=row.epoch + 1),
+        after=lambda row: replace(
+            row, owner=owner, counter=row.counter + 1, epoch=row.epoch + 1, claim=None, leaving=False
+        ),
         made=lambda row: (row.owner, row.epoch) == (owner, seen.epoch + 1),
         refusal=ConflictError,
     )
 
 
-def renew(held: Lease, caught_up_at: float | None) -> Change:
+def claim(seen: Lease, claimant: str) -> Change:
+    """Ask the owner for the row. The counter stays: it is the owner's sign of life."""
+    return Change(
+        key=seen.key,
+        possible=lambda row: (
+            row.owner is not None and (row.owner, row.epoch, row.claim) == (seen.owner, seen.epoch, seen.claim)
+        ),
+        after=lambda row: replace(row, claim=claimant),
+        made=lambda row: (row.owner, row.epoch, row.claim) == (seen.owner, seen.epoch, claimant),
+        refusal=ConflictError,
+    )
+
+
+def renew(held: Lease, caught_up_at: float | None, *, leaving: bool = False) -> Change:
     """Show that the owner lives."""
     return Change(
         key=held.key,
         possible=lambda row: _is_holder(row, held),
-        after=lambda row: replace(row, counter=row.counter + 1, caught_up_at=_latest(row, caught_up_at)),
-        made=lambda row: _is_holder(row, held) and row.counter > held.counter,
+        after=lambda row: replace(
+            row,
+            counter=row.counter + 1,
+            caught_up_at=_latest(row, caught_up_at),
+            leaving=leaving or row.leaving,
+        ),
+        made=lambda row: _is_holder(row, held) and row.counter > held.counter and (row.leaving or not leaving),
     )
 
 
@@ -63,7 +85,7 @@ def release(held: Lease) -> Change:
     return Change(
         key=held.key,
         possible=lambda row: _is_holder(row, held),
-        after=lambda row: replace(row, owner=None, counter=row.counter + 1),
+        after=lambda row: replace(row, owner=None, counter=row.counter + 1, claim=None, leaving=False),
         made=lambda row: not _is_holder(row, held),
     )
 
@@ -134,6 +156,11 @@ def adopt(held: Lease, found: Lease) -> Change:
         ),
         made=lambda row: _is_holder(row, held) and row.generation == generation,
     )
+
+
+def removable(row: Lease, seen: Lease) -> bool:
+    """Whether the row of an ended shard may go: nothing is pending, and nobody has touched it since."""
+    return row.ended and row.intent is None and row.counter == seen.counter
 
 
 def pending(held: Lease) -> Intent:

@@ -18,6 +18,7 @@ _NO_INTENT = "attribute_not_exists(#intent)"
 _MOVE = "#checkpoint = :checkpoint, #checkpointSubSequenceNumber = :within, #ownerSwitchesSinceCheckpoint = :zero"
 _NOTHING_PREPARED = "#pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #pendingCheckpointState"
 """What KCL prepared to checkpoint; behind us whenever the checkpoint moves."""
+_HINTS = "#claim, #leaving"
 
 
 def table_definition(name: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class DynamoLeaseStore:
                 # the numbers that later conditions compare, for a row of KCL's
                 "SET #leaseOwner = :owner, #batch_no = if_not_exists(#batch_no, :zero), "
                 "#generation = if_not_exists(#generation, :zero) "
-                "REMOVE #checkpointOwner "  # of a hand-over that KCL 3 had begun
+                f"REMOVE {_HINTS}, #checkpointOwner "  # the last of a hand-over that KCL 3 had begun
                 "ADD #epoch :one, #leaseCounter :one, #ownerSwitchesSinceCheckpoint :switches"
             ),
             condition=f"#leaseCounter = :seen_counter AND {unchanged}",
@@ -82,14 +83,27 @@ class DynamoLeaseStore:
             | ({} if seen.owner is None else {":seen_owner": seen.owner}),
         )
 
-    async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
+    async def claim(self, seen: Lease, claimant: str) -> Lease:
         """See `LeaseStore`."""
-        caught_up = {} if caught_up_at is None else {":caught_up_at": caught_up_at}
+        epoch = "#epoch = :epoch" if seen.epoch else "(attribute_not_exists(#epoch) OR #epoch = :epoch)"  # a KCL owner
+        unclaimed = "attribute_not_exists(#claim)" if seen.claim is None else "#claim = :seen_claim"
         return await self._make(
-            changes.renew(held, caught_up_at),
-            update=("SET #caught_up_at = :caught_up_at " if caught_up else "") + "ADD #leaseCounter :one",
+            changes.claim(seen, claimant),
+            update="SET #claim = :claimant",
+            condition=f"#leaseOwner = :owner AND {epoch} AND {unclaimed}",
+            values={**_held(seen), ":claimant": claimant} | ({} if seen.claim is None else {":seen_claim": seen.claim}),
+        )
+
+    async def renew(self, held: Lease, *, caught_up_at: float | None = None, leaving: bool = False) -> Lease:
+        """See `LeaseStore`."""
+        noted = {} if caught_up_at is None else {"caught_up_at": caught_up_at}
+        noted |= {"leaving": True} if leaving else {}
+        set_ = ", ".join(f"#{name} = :{name}" for name in noted)
+        return await self._make(
+            changes.renew(held, caught_up_at, leaving=leaving),
+            update=(f"SET {set_} " if noted else "") + "ADD #leaseCounter :one",
             condition=_HELD,
-            values={**_held(held), ":one": 1, **caught_up},
+            values={**_held(held), ":one": 1} | {f":{name}": value for name, value in noted.items()},
         )
 
     async def release(self, held: Lease) -> None:
@@ -97,7 +111,7 @@ class DynamoLeaseStore:
         try:
             await self._make(
                 changes.release(held),
-                update="REMOVE #leaseOwner ADD #leaseCounter :one",
+                update=f"REMOVE #leaseOwner, {_HINTS} ADD #leaseCounter :one",
                 condition=_HELD,
                 values={**_held(held), ":one": 1},
             )
@@ -181,6 +195,20 @@ class DynamoLeaseStore:
                 ":complete_through": found.complete_through,
                 ":next_generation": held.generation + 1,
             },
+        )
+
+    async def remove(self, seen: Lease) -> None:
+        """See `LeaseStore`."""
+        condition = (
+            f"attribute_not_exists(#{KEY}) OR (#checkpoint = :ended AND #leaseCounter = :seen_counter AND {_NO_INTENT})"
+        )
+        await request(
+            self._client.delete_item,
+            TableName=self._table,
+            Key=to_item({KEY: seen.key}),
+            ConditionExpression=condition,
+            ExpressionAttributeNames=names_in(condition),
+            ExpressionAttributeValues=to_item({":ended": SHARD_END, ":seen_counter": seen.counter}),
         )
 
     async def _make(self, change: Change, *, update: str, condition: str, values: Mapping[str, Any]) -> Lease:

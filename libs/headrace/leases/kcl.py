@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from headrace.leases.model import LATEST, SHARD_END, TRIM_HORIZON, WHOLE, Lease, lease_key
+from headrace.leases.model import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, WHOLE, Lease, lease_key
 from headrace.leases.rows import KEY, is_sequence, sub_sequence_of
 from headrace.stream.ports import Shard, ShardId, StreamInfo
 
-AT_TIMESTAMP = "AT_TIMESTAMP"
-"""KCL's word for a shard that is to be read from a time on; the time itself is in the application's configuration."""
 _WORDS = frozenset({TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END})
 _LEASE = "LEASE"
 _MILLISECONDS = 1000

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headrace.errors import LeaseLostError
+from headrace.errors import ConflictError, LeaseLostError
 from headrace.leases import changes
 from headrace.leases.changes import Change
 from headrace.leases.model import Intent, Lease, LeaseKey, Ledger
@@ -37,9 +37,13 @@ class MemoryLeaseStore:
         """See `LeaseStore`."""
         return self._make(changes.take(seen, owner))
 
-    async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
+    async def claim(self, seen: Lease, claimant: str) -> Lease:
         """See `LeaseStore`."""
-        return self._make(changes.renew(held, caught_up_at))
+        return self._make(changes.claim(seen, claimant))
+
+    async def renew(self, held: Lease, *, caught_up_at: float | None = None, leaving: bool = False) -> Lease:
+        """See `LeaseStore`."""
+        return self._make(changes.renew(held, caught_up_at, leaving=leaving))
 
     async def release(self, held: Lease) -> None:
         """See `LeaseStore`."""
@@ -74,6 +78,13 @@ class MemoryLeaseStore:
     async def adopt(self, held: Lease, found: Lease) -> Lease:
         """See `LeaseStore`."""
         return self._make(changes.adopt(held, found))
+
+    async def remove(self, seen: Lease) -> None:
+        """See `LeaseStore`."""
+        row = self._rows.get(seen.key)
+        if row is not None and not changes.removable(row, seen):
+            raise ConflictError(f"{seen.key} has changed: {row}")
+        self._rows.pop(seen.key, None)
 
     def _make(self, change: Change) -> Lease:
         row = self._rows.get(change.key)

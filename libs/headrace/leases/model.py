@@ -11,8 +11,9 @@ LeaseKey = NewType("LeaseKey", str)
 
 TRIM_HORIZON = "TRIM_HORIZON"
 LATEST = "LATEST"
+AT_TIMESTAMP = "AT_TIMESTAMP"
 SHARD_END = "SHARD_END"
-"""KCL's sentinels; every other checkpoint is a sequence number."""
+"""KCL's sentinels; every other checkpoint is a sequence number. The time of AT_TIMESTAMP is in the settings only."""
 
 WHOLE = 2**63 - 1
 """The sub-sequence number after which nothing is left of any record: the largest that KCL knows."""
@@ -90,11 +91,21 @@ class Lease:
     """All that arrived before it is committed (seconds since 1970 UTC)."""
     caught_up_at: float | None = None
     """When the shard was last read to its tip with nothing left in memory (seconds since 1970 UTC)."""
+    claim: str | None = None
+    """The worker that asked the owner for this lease. A hint, as is `leaving`: no write that delivers looks at it."""
+    leaving: bool = False
+    """Whether the owner is about to end, and glad of anybody who claims the lease."""
 
     @property
     def shard_id(self) -> ShardId:
         """The shard this row is for."""
         return ShardId(self.key.rsplit(":", 1)[1])
+
+    @property
+    def parent_keys(self) -> tuple[LeaseKey, ...]:
+        """The keys of its parents' rows."""
+        prefix = self.key.removesuffix(self.shard_id)
+        return tuple(LeaseKey(prefix + parent) for parent in self.parents)
 
     @property
     def ended(self) -> bool:

@@ -1,17 +1,20 @@
-"""Which rows to add and which leases to take: decisions as values, without a clock, a network or a store."""
+"""Which leases to take and which to ask for: decisions as values, without a clock, a network or a store."""
 
 import hashlib
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from graphlib import TopologicalSorter
+from enum import StrEnum, auto
 
-from headrace.leases.model import LATEST, TRIM_HORIZON, Lease, LeaseKey, lease_key
-from headrace.stream.ports import Shard, ShardId, StreamInfo
+from headrace.leases.model import Lease, LeaseKey
 
-TAKE_AT_ONCE = 2
-"""Free leases taken per round, so that workers that start together share them."""
+TAKE_UNSEEN = 2
+CLAIM_UNSEEN = 1
+"""What a worker takes and claims at once while the rows do not show it to the others: so workers that start together
+see each other before any of them takes it all."""
+CLAIMS_OPEN = 32
+"""Claims of one worker at a time: each is looked at twice a second, and its owner delivers before it lets go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,47 @@ class Observation:
     owner: str | None
     since: float
     """On the observer's monotonic clock."""
+    claim: str | None = None
+    claimed_since: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a worker does about its share."""
+
+    take: tuple[Lease, ...] = ()
+    """Nobody holds them."""
+    claim: tuple[Lease, ...] = ()
+    """Somebody holds them who has more than their share, or is about to end."""
+    alone: bool = True
+    """Whether no other worker is known that stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A claim of ours."""
+
+    lease: Lease
+    """The row with the claim on it."""
+    until: float
+    """Until when its owner may hand it over, on our monotonic clock."""
+
+    @property
+    def key(self) -> LeaseKey:
+        """The row's."""
+        return self.lease.key
+
+
+class Standing(StrEnum):
+    """What has become of a claim."""
+
+    OPEN = auto()
+    """Its owner has it still."""
+    OVERDUE = auto()
+    """Its owner lives and does not let go: what it does there is stuck. The shard shall not be."""
+    FREE = auto()
+    GONE = auto()
+    """Somebody else has the lease, or nobody needs it any more."""
 
 
 def observe(
@@ -39,59 +83,124 @@ def observe(
     """
 
     def look(lease: Lease) -> Observation:
-        seen = Observation(counter=lease.counter, owner=lease.owner, since=now)
+        known = before.get(lease.key)
+        same_claim = known is not None and known.claim == lease.claim
+        seen = Observation(
+            counter=lease.counter,
+            owner=lease.owner,
+            since=now,
+            claim=lease.claim,
+            claimed_since=known.claimed_since if known is not None and same_claim else now,
+        )
         if lease.owner == me:
             return seen if lease.key in held else replace(seen, since=-math.inf)
-        known = before.get(lease.key, seen)
-        return known if (known.counter, known.owner) == (seen.counter, seen.owner) else seen
+        moved = known is None or (known.counter, known.owner) != (lease.counter, lease.owner)
+        return seen if known is None or moved else replace(seen, since=known.since)
 
     return {lease.key: look(lease) for lease in leases}
 
 
-def plan_take(
-    leases: Sequence[Lease], me: str, observed: Mapping[LeaseKey, Observation], now: float, failover: float
-) -> list[Lease]:
-    """The leases that worker `me` should try to take now; `leases` is all there is of the stream.
+def next_expiry(observed: Mapping[LeaseKey, Observation], me: str, now: float, failover: float) -> float:
+    """When the next lease of another worker expires if nobody renews it until then; infinity if there is none."""
+    ends = (each.since + failover for each in observed.values() if each.owner not in {None, me})
+    return min((end for end in ends if end > now), default=math.inf)
 
-    A worker wants ⌈leases / live workers⌉. It takes up to `TAKE_AT_ONCE` that nobody holds; when there are none, it
-    steals one from the most loaded, if that one stays at least as loaded as `me` becomes. Only leases that can be
-    worked on count: not those that ended, nor children whose parents have not.
+
+def standing(row: Lease | None, claim: Claim, me: str, now: float) -> Standing:
+    """What a row says of a claim of worker `me`."""
+    if row is None or row.ended:
+        return Standing.GONE
+    if row.owner is None:
+        return Standing.FREE
+    if (row.owner, row.epoch, row.claim) != (claim.lease.owner, claim.lease.epoch, me):
+        return Standing.GONE
+    return Standing.OVERDUE if now >= claim.until else Standing.OPEN
+
+
+def plan_share(
+    leases: Sequence[Lease], me: str, observed: Mapping[LeaseKey, Observation], now: float, failover: float
+) -> Plan:
+    """What worker `me` should take and claim now; `leases` is all there is of the stream.
+
+    The leases that can be worked on (not those that ended, nor children whose parents have not) are shared out among
+    the live workers: each is due ⌊leases / workers⌋, and those who have most already are due one more each until
+    nothing is left. The dues add up to the leases, so that all who decide by the same rows want different things, and
+    nobody wants anything once all have their due. A lease that is claimed counts as the claimant's already, one whose
+    owner is leaving as nobody's.
     """
     workable = sorted(_workable(leases), key=lambda lease: _preference(me, lease))
-    free = [lease for lease in workable if _is_free(lease, observed, now, failover)]
+    holders = _Holders(workable, observed, now, failover)
     load = Counter({me: 0})
-    load.update(lease.owner for lease in workable if lease.owner and not _is_free(lease, observed, now, failover))
-    if free:
-        wanted = math.ceil(len(workable) / len(load)) - load[me]
-        return free[: max(0, min(wanted, TAKE_AT_ONCE))]
-    richest = max(load, key=lambda worker: (load[worker], worker))
-    if load[richest] < load[me] + 2:
-        return []
-    return [next(lease for lease in workable if lease.owner == richest)]
+    load.update(worker for worker in map(holders.next, workable) if worker is not None)
+    due = _dues(load, len(workable))
+    wanted = due[me] - load[me]
+    shown = load[me] > 0
+
+    free = [lease for lease in workable if holders.is_free(lease)]
+    take = free[: max(0, wanted if shown else min(wanted, TAKE_UNSEEN))]
+
+    over = {worker: load[worker] - due[worker] for worker in load}
+    others = _claimable(workable, holders, over, me)
+    open_claims = sum(holders.claimant(lease) == me for lease in workable)
+    room = min(wanted - len(free), CLAIMS_OPEN - open_claims if shown else CLAIM_UNSEEN)
+    return Plan(take=tuple(take), claim=tuple(others[: max(0, room)]), alone=set(load) == {me})
 
 
-def plan_rows(stream: StreamInfo, shards: Sequence[Shard], rows: Sequence[Lease], start: str) -> list[Lease]:
-    """The rows that are missing for `shards`, parents before children.
+class _Holders:
+    """Who has a lease and who will, as one worker saw the rows."""
 
-    `start` (TRIM_HORIZON or LATEST) holds for shards that no reshard made, and for all while there are no rows at
-    all; the rest starts at TRIM_HORIZON. Ancestors of shards that have a row are done with, or were never wanted; the
-    first time at LATEST, closed shards are not wanted.
+    def __init__(
+        self, workable: Sequence[Lease], observed: Mapping[LeaseKey, Observation], now: float, failover: float
+    ) -> None:
+        self._observed = observed
+        self._now = now
+        self._failover = failover
+        self.leaving = {lease.owner for lease in workable if lease.leaving and not self.is_free(lease)}
+        """Workers that are about to end."""
 
-    Rows must be added in this order: whoever finds only some of them then adds the same ones.
-    """
-    known = {row.shard_id for row in rows}
-    wanted = {shard.shard_id: shard for shard in shards if known or start != LATEST or not shard.closed}
-    done_with = known | _ancestors(known, shards, rows)
-    order = TopologicalSorter({shard.shard_id: shard.parents for shard in wanted.values()}).static_order()
-    return [
-        Lease(
-            key=lease_key(stream, shard_id),
-            parents=tuple(sorted(wanted[shard_id].parents)),
-            checkpoint=start if not known or not wanted[shard_id].parents else TRIM_HORIZON,
-        )
-        for shard_id in order
-        if shard_id in wanted and shard_id not in done_with
-    ]
+    def is_free(self, lease: Lease) -> bool:
+        """Whether nobody holds it, or its owner has shown no life for the failover time."""
+        seen = self._observed.get(lease.key)
+        return lease.owner is None or (seen is not None and self._now - seen.since >= self._failover)
+
+    def owner(self, lease: Lease) -> str | None:
+        """Who holds it."""
+        return None if self.is_free(lease) else lease.owner
+
+    def claimant(self, lease: Lease) -> str | None:
+        """Who asked for it, unless that was so long ago that they would have it if they lived."""
+        seen = self._observed.get(lease.key)
+        if lease.claim is None or lease.claim in self.leaving or self.is_free(lease) or seen is None:
+            return None
+        return lease.claim if self._now - seen.claimed_since < self._failover else None
+
+    def next(self, lease: Lease) -> str | None:
+        """Who will have it when all claims are met."""
+        claimant, owner = self.claimant(lease), self.owner(lease)
+        return claimant or (None if owner in self.leaving else owner)
+
+
+def _claimable(workable: Sequence[Lease], holders: _Holders, over: Mapping[str, int], me: str) -> list[Lease]:
+    """What workers that are leaving hold, and then what others hold beyond their due."""
+    left = dict(over)
+    leaving, surplus = [], []
+    for lease in workable:
+        owner = holders.owner(lease)
+        if owner is None or owner == me or holders.claimant(lease) is not None:
+            continue
+        if owner in holders.leaving:
+            leaving.append(lease)
+        elif left[owner] > 0:
+            left[owner] -= 1
+            surplus.append(lease)
+    return leaving + surplus
+
+
+def _dues(load: Counter[str], leases: int) -> dict[str, int]:
+    """How many leases each worker is due."""
+    least, more = divmod(leases, len(load))
+    order = sorted(load, key=lambda worker: (-load[worker], worker))
+    return {worker: least + (n < more) for n, worker in enumerate(order)}
 
 
 def _workable(leases: Sequence[Lease]) -> list[Lease]:
@@ -99,24 +208,6 @@ def _workable(leases: Sequence[Lease]) -> list[Lease]:
     return [lease for lease in leases if not lease.ended and unfinished.isdisjoint(lease.parents)]
 
 
-def _is_free(lease: Lease, observed: Mapping[LeaseKey, Observation], now: float, failover: float) -> bool:
-    seen = observed.get(lease.key)
-    return lease.owner is None or (seen is not None and now - seen.since >= failover)
-
-
 def _preference(worker: str, lease: Lease) -> bytes:
     """Each worker goes through the leases in an order of its own, so that two rarely reach for the same one."""
     return hashlib.sha256(f"{worker} {lease.key}".encode()).digest()
-
-
-def _ancestors(known: Collection[ShardId], shards: Sequence[Shard], rows: Sequence[Lease]) -> set[ShardId]:
-    parents: dict[ShardId, tuple[ShardId, ...]] = {row.shard_id: row.parents for row in rows}
-    parents |= {shard.shard_id: shard.parents for shard in shards}
-    found: set[ShardId] = set()
-    ahead = [parent for shard_id in known for parent in parents.get(shard_id, ())]
-    while ahead:
-        shard_id = ahead.pop()
-        if shard_id not in found:
-            found.add(shard_id)
-            ahead.extend(parents.get(shard_id, ()))
-    return found

@@ -26,14 +26,24 @@ class LeaseStore(Protocol):
         ...
 
     async def take(self, seen: Lease, owner: str) -> Lease:
-        """Own the row if owner and counter are still as `seen`: epoch + 1, counter + 1.
+        """Own the row if owner and counter are still as `seen`: epoch + 1, counter + 1, no claim, not leaving.
 
         Raises `ConflictError` when they are not.
         """
         ...
 
-    async def renew(self, held: Lease, *, caught_up_at: float | None = None) -> Lease:
-        """Counter + 1 while owner and epoch are ours. Raises `LeaseLostError` when they are not."""
+    async def claim(self, seen: Lease, claimant: str) -> Lease:
+        """Ask the owner for the row, if owner, epoch and claim are still as `seen`. The counter stays.
+
+        A hint: it ends with the next take or release. Raises `ConflictError` when they are not.
+        """
+        ...
+
+    async def renew(self, held: Lease, *, caught_up_at: float | None = None, leaving: bool = False) -> Lease:
+        """Counter + 1 while owner and epoch are ours. Raises `LeaseLostError` when they are not.
+
+        `leaving` marks the row until it is taken or released.
+        """
         ...
 
     async def release(self, held: Lease) -> None:
@@ -68,5 +78,12 @@ class LeaseStore(Protocol):
         Takes checkpoint, batch_no, manifest, ledger and complete_through from `found`, drops a pending intent,
         generation + 1. Owner and epoch stay, so that whoever renews the lease goes on. Conditions and errors of
         `declare`, but that an intent may be pending.
+        """
+        ...
+
+    async def remove(self, seen: Lease) -> None:
+        """Forget the row of an ended shard, if nobody has touched it since it was `seen`; no error when it is gone.
+
+        Raises `ConflictError` when it has changed, has not ended, or has an intent.
         """
         ...

@@ -1,7 +1,7 @@
 """Leases as items of the control table: KCL's attributes with their meaning, and ours beside them.
 
 KCL leaves ours alone and its rows may be without them. Ours: `epoch batch_no generation intent manifest ledger
-complete_through caught_up_at`.
+complete_through caught_up_at claim leaving`.
 """
 
 from collections.abc import Mapping
@@ -36,6 +36,8 @@ def to_row(lease: Lease) -> dict[str, Any]:
         "parentShardId": set(lease.parents) or None,
         "intent": asdict(lease.intent) if lease.intent else None,
         "caught_up_at": lease.caught_up_at,
+        "claim": lease.claim,
+        "leaving": lease.leaving or None,
     }
     return {
         KEY: lease.key,
@@ -73,6 +75,8 @@ def from_row(row: Mapping[str, Any]) -> Lease:
         # a shard read to its tip is complete up to then, even when nothing came that could be committed
         complete_through=max(float(row.get("complete_through", 0)), caught_up_at or 0.0),
         caught_up_at=caught_up_at,
+        claim=row.get("claim"),
+        leaving=row.get("leaving", False),
     )
 
 

@@ -86,25 +86,34 @@ def _message(data: bytes, at: int, end: int) -> list[Entry]:
     keys: list[str] = []
     hash_keys: list[str] = []
     spans: list[tuple[int, int]] = []
-    for field, kind, start, stop in _fields(data, at, end):
+    while at < end:
+        if data[at] == _RECORDS << 3 | _TEXT:  # most fields are, and a generator would take as long as all the rest
+            field, kind = _RECORDS, _TEXT
+            start, at = _text(data, at + 1, end)
+        else:
+            field, kind, start, at = next(_fields(data, at, end))
         if kind != _TEXT:
             continue
         if field == _RECORDS:
-            spans.append((start, stop))
+            spans.append((start, at))
             if len(spans) > MAX_SUB_RECORDS:
                 raise _MalformedError
         elif field == _KEY_TABLE:
-            keys.append(data[start:stop].decode())
+            keys.append(data[start:at].decode())
         elif field == _HASH_KEY_TABLE:
-            hash_keys.append(_hash_key(data[start:stop]))
+            hash_keys.append(_hash_key(data[start:at]))
     return [_record(data, start, stop, keys, hash_keys) for start, stop in spans]
 
 
 def _record(data: bytes, at: int, end: int, keys: Sequence[str], hash_keys: Sequence[str]) -> Entry:
-    if data[at : at + 1] == b"\x08" and data[at + 2 : at + 3] == b"\x1a" and data[at + 1] < len(keys) <= _LOW:
-        size, start = _varint(data, at + 3, end)
-        if start + size == end:  # the way it is written without hash keys and tags, read in half of the time
-            return Entry(data[start:end], keys[data[at + 1]])
+    # The way it is written without hash keys and tags is read in a third of the time. The digest lies behind the last
+    # record, so the bytes that are looked at are there, whatever they are.
+    if data[at] == _KEY_INDEX << 3 and data[at + 2] == _DATA << 3 | _TEXT and (key := data[at + 1]) <= _LOW:
+        size, start = data[at + 3], at + 4
+        if size > _LOW and data[start] <= _LOW:
+            size, start = size & _LOW | data[start] << 7, start + 1
+        if start + size == end and key < len(keys):
+            return Entry(data[start:end], keys[key])
     key_index = hash_key_index = payload = None
     for field, kind, start, stop in _fields(data, at, end):
         if field == _DATA and kind == _TEXT:
@@ -130,11 +139,7 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
             tag, at = _varint(data, at - 1, end)
         kind = tag & 7
         if kind == _TEXT:
-            size = data[at]  # the digest lies behind the message, so there is a byte
-            start = at + 1
-            if size > _LOW:
-                size, start = _varint(data, at, end)
-            at = start + size
+            start, at = _text(data, at, end)
         elif kind == _VARINT:
             start, at = _varint(data, at, end)
         elif kind == _FIXED64:
@@ -146,6 +151,20 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
         if at > end or tag < 8:  # noqa: PLR2004 - no field has the number 0
             raise _MalformedError
         yield tag >> 3, kind, start, at
+
+
+def _text(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Where a text or message begins and ends whose length is told at `at`."""
+    size = data[at]  # the digest lies behind the message, so there is a byte, and one after it
+    start = at + 1
+    if size > _LOW:
+        if data[start] <= _LOW:
+            size, start = size & _LOW | data[start] << 7, start + 1
+        else:
+            size, start = _varint(data, at, end)
+    if start + size > end:
+        raise _MalformedError
+    return start, start + size
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:

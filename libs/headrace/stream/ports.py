@@ -108,7 +108,11 @@ class Page:
 
 
 class ShardReader(Protocol):
-    """Reads one shard in order. Not safe for concurrent calls."""
+    """Reads one shard in order. Not safe for concurrent calls.
+
+    Nothing here says how records come: an adapter may poll, as ours for Kinesis does, or hold a subscription (enhanced
+    fan-out), as long as it takes no more from it than `read` asks for. See docs/adr/0007-enhanced-fan-out.md.
+    """
 
     async def read(self) -> Page:
         """The next page, in order, without gaps or repeats.

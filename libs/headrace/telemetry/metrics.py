@@ -37,7 +37,9 @@ class Metrics:
         self.records_rejected = self._counter("records_rejected", "Events that did not, by reason", "reason")
         self.records_put = self._counter("records_put", "Records acknowledged by the stream")
         self.upstream_requests = self._counter("upstream_requests", "Pages asked of the web traffic API", "result")
-        self.spooled_pages = self._gauge("spooled_pages", "Pages in kinesis_failures/ that wait for the stream")
+        self.spooled_pages = self._gauge(
+            "spooled_pages", "Pages or requests in kinesis_failures/ that wait for the stream"
+        )
         self.poll_cursor_age = self._gauge("poll_cursor_age_seconds", "Since the poller's cursor last moved")
 
         # Consuming
@@ -66,7 +68,13 @@ class Metrics:
         self.shards_halted = self._gauge("shards_halted", "Shards that wait for somebody to look")
         self.leases_held = self._gauge("leases_held", "Shards this worker owns")
         self.lease_lost = self._counter("lease_lost", "Leases lost, by cause", "cause")
+        self.lease_handoff_seconds = self._histogram(
+            "lease_handoff_seconds", "From another worker's claim to the release: deliver what is gathered", _SECONDS
+        )
         self.data_gaps = self._counter("data_gaps", "Shards taken whose unread records the stream has dropped", "shard")
+        self.shard_hash_range_holes = self._gauge(
+            "shard_hash_range_holes", "Ranges of hash keys that no unfinished row answers for, in two looks"
+        )
         self.cas_conflicts = self._counter("cas_conflicts", "Conditional writes refused", "op")
 
         # Catalogue
@@ -92,6 +100,23 @@ class Metrics:
         self.http_seconds = self._histogram(
             "http_request_duration_seconds", "Requests served", _HTTP_SECONDS, "route", "method", "status"
         )
+
+    def forget_shard(self, shard: str) -> None:
+        """Drop what only says how a shard is doing: it has ended, or is another worker's to tell of.
+
+        What stays are `data_gaps`, which somebody has yet to see.
+        """
+        for metric in (
+            self.records_received,
+            self.rows_committed,
+            self.records_deduplicated,
+            self.records_foreign,
+            self.consumer_lag,
+            self.complete_through,
+            self.buffer_bytes,
+            self.intent_pending,
+        ):
+            metric.remove(shard)
 
     def render(self) -> bytes:
         """The Prometheus text exposition of all metrics."""

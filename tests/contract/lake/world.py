@@ -10,7 +10,7 @@ from headrace.aws.session import AwsSession
 from headrace.lake.s3 import S3Store
 
 PART = 10
-"""Bytes of a part here, so that small bodies have many. MiniStack takes parts that S3 would find too small."""
+"""Bytes of a part here, so that small bodies have many. S3 would find them too small (`engines.Gap.SMALL_PARTS`)."""
 
 
 class Bucket(NamedTuple):

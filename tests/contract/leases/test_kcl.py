@@ -1,21 +1,19 @@
-"""Rows that KCL reads and rows that it wrote."""
+"""Rows of ours that KCL reads, and rows that it wrote, in one table."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace.aws.dynamodb import to_item
-from headrace.errors import ConfigError, ConflictError, NotFoundError
-from headrace.leases.dynamodb import DynamoLeaseStore
-from headrace.leases.kcl import Keys, export_row
-from headrace.leases.kcl_table import KclTable, refuse_table_of_kcl
+from headrace.leases.dynamodb import DynamoLeaseStore, table_definition
 from headrace.leases.model import SHARD_END, WHOLE, Lease, LeaseKey, lease_prefix
 from headrace.leases.ports import LeaseStore
-from headrace.stream.ports import Shard, ShardId
-from tests.contract.dynamodb_engines import Table
-from tests.contract.leases.kcl_reader import read_multi, read_single
-from tests.contract.leases.world import FOUND, SEQUENCE, STREAM, WRITES, commit, created, declared, intent, row
+from headrace.stream.ports import ShardId
+from tests.contract.dynamodb_engines import ENGINES, Table, fresh_table
+from tests.contract.leases.kcl_reader import read_multi
+from tests.contract.leases.world import FOUND, SEQUENCE, STREAM, WRITES, commit, created, declared, intent, item_of, row
 
 
 async def test_a_row_is_complete_for_kcl(table: Table) -> None:
@@ -101,9 +99,23 @@ async def test_our_own_attributes_are_small_and_plain(table: Table) -> None:
     assert (item["manifest"], item["generation"]) == ({"S": "_intents/a.json"}, {"N": "0"})
 
 
-async def item_of(table: Table, key: str) -> dict[str, Any]:
-    found = await table.client.get_item(TableName=table.name, Key=to_item({"leaseKey": key}), ConsistentRead=True)
-    return dict(found["Item"])
+async def test_the_hints_of_a_hand_over_are_there_only_while_it_lasts(table: Table) -> None:
+    store = DynamoLeaseStore(*table)
+    held = await store.take(await created(store), "me")
+    await store.claim(held, "you")
+    await store.renew(held, leaving=True)
+    item = await item_of(table, held.key)
+    assert (item["claim"], item["leaving"]) == ({"S": "you"}, {"BOOL": True})
+    await store.release(held)
+    assert {"claim", "leaving", "leaseOwner"}.isdisjoint(await item_of(table, held.key))
+
+
+async def test_a_lease_of_a_worker_of_kcls_can_be_claimed_although_it_will_not_be_heard(table: Table) -> None:
+    item = {"leaseKey": row().key, "leaseOwner": "kcl-worker", "leaseCounter": 7, "checkpoint": "49"}
+    await table.client.put_item(TableName=table.name, Item=to_item(item))
+    store = DynamoLeaseStore(*table)
+    [seen] = await store.list(lease_prefix(STREAM))
+    assert await store.claim(seen, "me") == replace(seen, claim="me")
 
 
 async def test_a_row_is_valid_for_kcl_after_every_write_of_ours(table: Table) -> None:
@@ -115,11 +127,53 @@ async def test_a_row_is_valid_for_kcl_after_every_write_of_ours(table: Table) ->
         held = await start(store, n)
         assert read_multi(await item_of(table, held.key)).owner == "me"
         done = await make(store, held)
+        await store.claim(done, "you")
+        await store.renew(done, leaving=True)
         read = read_multi(await item_of(table, held.key))
         within = WHOLE if done.checkpoint.isdecimal() else 0
         assert (read.checkpoint, read.pending_checkpoint) == ((done.checkpoint, within), None)
         await store.release(done)
         assert read_multi(await item_of(table, held.key)).owner is None
+
+
+INDEX = "LeaseOwnerToLeaseKeyIndex"
+
+
+def indexed_table(name: str) -> dict[str, Any]:
+    """The control table with the index that KCL 3 adds to its own."""
+    keys = [{"AttributeName": "leaseOwner", "KeyType": "HASH"}, {"AttributeName": "leaseKey", "KeyType": "RANGE"}]
+    definition = table_definition(name)
+    definition["AttributeDefinitions"].append({"AttributeName": "leaseOwner", "AttributeType": "S"})
+    index = {"IndexName": INDEX, "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}
+    return definition | {"GlobalSecondaryIndexes": [index]}
+
+
+@pytest.fixture(params=ENGINES)
+async def indexed(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    async with fresh_table(request, indexed_table) as table:
+        yield table
+
+
+async def test_kcl_3_finds_our_leases_by_their_owner_after_every_write_of_ours(indexed: Table) -> None:
+    async def owned_by(owner: str) -> list[str]:
+        found = await indexed.client.query(
+            TableName=indexed.name, IndexName=INDEX, KeyConditionExpression="leaseOwner = :owner",
+            ExpressionAttributeValues=to_item({":owner": owner}),
+        )  # fmt: skip
+        return [item["leaseKey"]["S"] for item in found["Items"]]
+
+    store = DynamoLeaseStore(*indexed)
+    keys = []
+    for n, (start, make) in enumerate(WRITES):
+        held = await start(store, n)
+        keys.append(held.key)
+        assert await owned_by("me") == keys
+        held = await make(store, held)
+        assert await owned_by("me") == keys
+    taken = await store.take(held, "you")
+    assert (await owned_by("me"), await owned_by("you")) == (keys[:-1], keys[-1:])
+    await store.release(taken)
+    assert await owned_by("you") == []
 
 
 async def test_a_hand_over_that_kcl_3_had_begun_ends_with_our_take(table: Table) -> None:
@@ -139,73 +193,3 @@ async def test_what_kcl_did_of_an_aggregate_comes_back_until_we_move_the_checkpo
     held = await store.declare(await store.take(lease, "me"), intent())
     assert held.sub_sequence == 0
     assert (await commit(store, held)).sub_sequence == WHOLE
-
-
-SHARDS = [
-    Shard(shard_id=ShardId("shardId-000000000000"), hash_range=(0, 99), closed=True),
-    Shard(shard_id=ShardId("shardId-000000000001"), hash_range=(0, 49), parents=(ShardId("shardId-000000000000"),)),
-]
-
-
-@pytest.mark.parametrize(("keys", "read"), [(Keys.SINGLE, read_single), (Keys.MULTI, read_multi)])
-async def test_rows_that_we_hand_over_are_valid_for_kcl_and_are_read_back(table: Table, keys: Keys, read: Any) -> None:
-    ended = replace(row(0), checkpoint=SHARD_END)
-    child = replace(row(1), checkpoint="49", parents=(ended.shard_id,))
-    kcl = KclTable(*table)
-    for lease in (ended, child):
-        await kcl.write(export_row(lease, SHARDS, keys), None)
-    first, second = [
-        read(await item_of(table, export_row(lease, SHARDS, keys)["leaseKey"])) for lease in (ended, child)
-    ]
-    assert (first.checkpoint, first.children, first.hash_range) == ((SHARD_END, 0), {child.shard_id}, (0, 99))
-    assert (second.checkpoint, second.parents, second.hash_range) == (("49", WHOLE), {ended.shard_id}, (0, 49))
-    assert (second.owner, second.shard) == (None, child.shard_id)
-    assert [(lease.shard_id, lease.checkpoint, lease.keys) for lease in await kcl.read()] == [
-        (ended.shard_id, SHARD_END, keys),
-        (child.shard_id, "49", keys),
-    ]
-
-
-async def test_a_row_of_kcls_is_moved_and_keeps_what_is_kcls_own(table: Table) -> None:
-    kcl = KclTable(*table)
-    item = {
-        "leaseKey": "shardId-000000000001", "leaseCounter": 7, "checkpoint": "40", "checkpointSubSequenceNumber": 2,
-        "ownerSwitchesSinceCheckpoint": 3, "throughputKBps": 1.5, "leaseOwner": "dead", "pendingCheckpoint": "41",
-        "pendingCheckpointSubSequenceNumber": 0, "checkpointOwner": "dead",
-    }  # fmt: skip
-    await table.client.put_item(TableName=table.name, Item=to_item(item))
-    [seen] = await kcl.read()
-    await kcl.write(export_row(replace(row(1), checkpoint="49"), SHARDS, Keys.SINGLE), seen)
-    moved = await item_of(table, "shardId-000000000001")
-    read = read_single(moved)
-    assert (read.checkpoint, read.owner, read.pending_checkpoint, read.counter) == (("49", WHOLE), None, None, 8)
-    assert moved["throughputKBps"] == {"N": "1.5"}
-    with pytest.raises(ConflictError):
-        await kcl.write(export_row(replace(row(1), checkpoint="50"), SHARDS, Keys.SINGLE), seen)
-    with pytest.raises(ConflictError):
-        await kcl.write(export_row(replace(row(1), checkpoint="50"), SHARDS, Keys.SINGLE), None)
-
-
-async def test_what_else_kcl_keeps_in_its_table_is_no_lease_and_what_is_no_table_of_kcls_is_told(table: Table) -> None:
-    kcl = KclTable(*table)
-    for item in (
-        {"leaseKey": "Leader", "entityType": "LEADER", "ownerName": "w", "leaseDuration": 10},
-        {"leaseKey": "Migration3.0", "entityType": "CLIENT_VERSION_MIGRATION", "cv": "CLIENT_VERSION_3X"},
-        {"leaseKey": "w", "entityType": "WORKER_METRIC_STATS", "lut": 1, "sts": {"C": [0.5, 1.5]}},
-        {"leaseKey": "shardId-000000000001", "entityType": "LEASE", "leaseCounter": 0, "checkpoint": "49"},
-    ):
-        await table.client.put_item(TableName=table.name, Item=to_item(item))
-    assert [lease.key for lease in await kcl.read()] == ["shardId-000000000001"]
-    await table.client.put_item(TableName=table.name, Item=to_item({"leaseKey": "x", "value": 1}))
-    with pytest.raises(NotFoundError, match="no lease table of KCL"):
-        await kcl.read()
-    with pytest.raises(NotFoundError):
-        await KclTable(table.client, "nowhere").read()
-
-
-async def test_a_table_of_a_single_stream_application_cannot_be_the_control_table(table: Table) -> None:
-    await created(DynamoLeaseStore(*table))
-    await refuse_table_of_kcl(*table)
-    await KclTable(*table).write(export_row(row(1), SHARDS, Keys.SINGLE), None)
-    with pytest.raises(ConfigError, match="headrace leases import"):
-        await refuse_table_of_kcl(*table)

@@ -1,5 +1,6 @@
 """What only a network can do to a table of leases: answers that are lost, and requests that land late."""
 
+import contextlib
 from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
@@ -63,6 +64,70 @@ async def test_a_release_whose_answer_was_lost_counts_as_made(
         await lossy.release(held)
     free = await lossy.get(held.key)
     assert free == replace(held, owner=None, counter=held.counter + 1)
+
+
+@ATTEMPTS
+async def test_a_claim_or_a_mark_whose_answer_was_lost_counts_as_made(
+    lossy: DynamoLeaseStore, client: LossyClient, attempts: int
+) -> None:
+    held = await taken(lossy)
+    client.lose("update_item", Loss.ANSWER)
+    with stamina.set_testing(True, attempts=attempts):
+        assert await lossy.claim(held, "you") == replace(held, claim="you")
+        client.lose("update_item", Loss.ANSWER)
+        assert (await lossy.renew(held, leaving=True)).leaving
+    assert not client.unused
+
+
+async def test_a_claim_that_never_arrived_is_unavailable_and_a_refused_one_is_told(
+    lossy: DynamoLeaseStore, client: LossyClient, table: Table
+) -> None:
+    held = await taken(lossy)
+    with stamina.set_testing(True):
+        client.lose("update_item", Loss.REQUEST)
+        with pytest.raises(UnavailableError):
+            await lossy.claim(held, "you")
+        client.between = lambda: DynamoLeaseStore(*table).claim(held, "other")
+        client.lose("update_item", Loss.REQUEST)
+        with pytest.raises(ConflictError):
+            await lossy.claim(held, "you")
+
+
+async def test_a_claim_that_lands_late_is_refused_once_the_lease_has_moved_and_else_is_a_claim(table: Table) -> None:
+    slow = SlowClient(table.client)
+    store = DynamoLeaseStore(slow, table.name)
+    held = await taken(store)
+    await delay(slow, store.claim(held, "late"))
+    await store.renew(held)
+    await slow.land()
+    claimed = await store.get(held.key)
+    assert claimed is not None
+    assert claimed.claim == "late"
+    await store.release(held)
+    free = await store.get(held.key)
+    assert free is not None
+    for mine in (await store.take(free, "me"), await taken(store, 1)):
+        await delay(slow, store.claim(mine, "late"))
+        stolen = await steal(store, mine.key)
+        with pytest.raises(ConflictError):
+            await slow.land()
+        assert await store.get(mine.key) == stolen
+
+
+async def test_a_mark_that_lands_after_the_lease_was_released_or_taken_is_refused(table: Table) -> None:
+    slow = SlowClient(table.client)
+    store = DynamoLeaseStore(slow, table.name)
+    held = await taken(store)
+    await delay(slow, store.renew(held, leaving=True))
+    await store.release(held)
+    with pytest.raises(ConflictError):
+        await slow.land()
+    await steal(store, held.key)
+    with pytest.raises(ConflictError):
+        await slow.land()
+    found = await store.get(held.key)
+    assert found is not None
+    assert not found.leaving
 
 
 async def test_a_take_that_never_arrived_is_unavailable_while_it_is_still_possible(
@@ -182,3 +247,17 @@ async def delay(slow: SlowClient, write: Awaitable[Lease]) -> None:
     slow.delays = True
     with stamina.set_testing(True), pytest.raises(UnavailableError):
         await write
+
+
+@ATTEMPTS
+async def test_a_removal_whose_answer_was_lost_may_be_asked_for_again(
+    lossy: DynamoLeaseStore, client: LossyClient, attempts: int
+) -> None:
+    start, end = WRITES[2]
+    done = await end(lossy, await start(lossy, 0))
+    client.lose("delete_item", Loss.ANSWER)
+    with stamina.set_testing(True, attempts=attempts), contextlib.suppress(UnavailableError):
+        await lossy.remove(done)
+    assert not client.unused
+    await lossy.remove(done)
+    assert await lossy.list("") == []

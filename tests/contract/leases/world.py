@@ -6,10 +6,12 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
+from headrace.aws.dynamodb import to_item
 from headrace.aws.faults import aws_errors
 from headrace.leases.model import Intent, Lease, Ledger, lease_key
 from headrace.leases.ports import LeaseStore
 from headrace.stream.ports import ShardId, StreamInfo
+from tests.contract.dynamodb_engines import Table
 
 STREAM = StreamInfo(name="events", account="000000000000", created=1_775_000_000)
 OTHER_STREAM = replace(STREAM, created=STREAM.created + 1)
@@ -73,6 +75,12 @@ WRITES: tuple[tuple[Start, Write], ...] = (
     (declared, lambda store, held: store.adopt(held, replace(held, intent=None))),
 )
 """Every write of a batch, and how the n-th row comes into the state for it."""
+
+
+async def item_of(table: Table, key: str) -> dict[str, Any]:
+    """A row as it lies in the table."""
+    found = await table.client.get_item(TableName=table.name, Key=to_item({"leaseKey": key}), ConsistentRead=True)
+    return dict(found["Item"])
 
 
 class SlowClient:

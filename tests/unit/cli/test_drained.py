@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cli.drained import Observation, Totals, wait_drained
+from cli.drained import Observation, Rows, Totals, wait_drained
 from headrace.clock import ManualClock
 from headrace.lake.layout import HourPartition
 from headrace.leases.model import SHARD_END, Lease, LeaseKey, Ledger
@@ -65,6 +65,13 @@ def test_totals_are_summed_over_sources_and_shards() -> None:
         polled=11, accepted=9, extra_columns=1, rejected=2, put=9,
         received=9, committed=7, dead_lettered=1, duplicates=1, objects=3, partitions=1,
     )  # fmt: skip
+
+
+def test_a_row_that_was_removed_counts_as_it_was_seen_last() -> None:
+    rows = Rows()
+    rows.see([lease("s-0", ledger=Ledger(received=6, committed=6)), lease("s-1")])
+    seen = rows.see([lease("s-1", ledger=Ledger(received=1, committed=1))])
+    assert observation(leases=seen).totals.received == 7
 
 
 def test_a_run_counts_only_what_it_added() -> None:

@@ -34,8 +34,14 @@ def test_a_row_says_who_has_the_shard_and_how_far_it_is() -> None:
     [row] = shown([lease(1, owner="w", epoch=3, checkpoint="9" * 56, batch_no=7, complete_through=NOW - 2.5)])
     assert row == {
         "shard": "shardId-1", "state": "owned", "owner": "w", "checkpoint": "9" * 56, "behind_seconds": 2.5,
-        "batch_no": 7, "epoch": 3, "pending_batch": None, "pending_seconds": None, "parents": "", "stream": "1:shop:2",
+        "batch_no": 7, "epoch": 3, "pending_batch": None, "pending_seconds": None, "claim": None, "leaving": False,
+        "parents": "", "stream": "1:shop:2",
     }  # fmt: skip
+
+
+def test_a_row_says_who_asks_for_the_shard_and_whether_its_owner_wants_to_be_rid_of_it() -> None:
+    row, quiet = shown([lease(1, owner="old", claim="new", leaving=True), lease(2, owner="new")])
+    assert (row["claim"], row["leaving"], quiet["claim"], quiet["leaving"]) == ("new", True, None, False)
 
 
 def test_children_wait_for_parents_that_have_not_ended_and_ended_shards_are_not_behind() -> None:

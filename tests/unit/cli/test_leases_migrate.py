@@ -10,10 +10,10 @@ from headrace.catalog.results import Row
 from headrace.clock import Clock, SystemClock
 from headrace.delivery.reset import Move
 from headrace.errors import ConflictError
-from headrace.leases.kcl import AT_TIMESTAMP, KclLease, Keys, parse
+from headrace.leases.kcl import KclLease, Keys, parse
 from headrace.leases.kcl_table import KclTable
 from headrace.leases.memory import MemoryLeaseStore
-from headrace.leases.model import LATEST, Intent, Lease, LeaseKey, lease_key
+from headrace.leases.model import AT_TIMESTAMP, LATEST, Intent, Lease, LeaseKey, lease_key
 from headrace.stream import kpl
 from headrace.stream.ports import Entry, Record, Shard, ShardId, TrimHorizon
 from tests.unit.cli.leases_desk import desk_of, rows_of

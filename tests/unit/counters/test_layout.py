@@ -119,6 +119,12 @@ def test_an_item_expires_when_its_last_window_has_passed() -> None:
     assert bucket_of(Span.ALL, MINUTE).expires is None
 
 
+def test_ids_that_share_an_item_are_added_up_in_it() -> None:
+    long = "x" * 1000
+    deltas = {CountKey(Entity.PRODUCT, name, MINUTE): Counts(views=1) for name in (long, entity_key(long))}
+    assert {added.numbers["v"] for added in plan("o", deltas, NOW).values()} == {2}
+
+
 def test_a_plan_does_not_depend_on_the_order_of_deltas() -> None:
     deltas = {CountKey(Entity.PAGE, f"/{n}", MINUTE - n): Counts(views=1) for n in range(20)}
     assert list(plan("o", deltas, NOW)) == list(plan("o", dict(reversed(deltas.items())), NOW))

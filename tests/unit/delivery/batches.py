@@ -59,6 +59,8 @@ class Shard:
     """A shard's row and all places its batches go to. `work` is what a worker holds of it."""
 
     def __init__(self, store: MemoryStore | None = None) -> None:
+        self.row = Lease(key=KEY)
+        """As it is before anybody takes it."""
         self.store = store or MemoryStore()
         self.counters = MemoryCounters()
         self.leases = MemoryLeaseStore()
@@ -73,8 +75,8 @@ class Shard:
 
     async def take(self, owner: str = "me") -> Lease:
         """The lease, taken from whoever has it."""
-        await self.leases.create([Lease(key=KEY)])
-        seen = await self.leases.get(KEY)
+        await self.leases.create([self.row])
+        seen = await self.leases.get(self.row.key)
         assert seen is not None
         return await self.leases.take(seen, owner)
 

@@ -23,19 +23,22 @@ from headrace.events.parse import Policy
 from headrace.events.transform import Transformer
 from headrace.lake.memory import MemoryStore
 from headrace.lake.ports import StagedObject
-from headrace.leases.keeper import CaughtUp, LeaseKeeper
+from headrace.leases.holding import CaughtUp
+from headrace.leases.keeper import LeaseKeeper
 from headrace.leases.memory import MemoryLeaseStore
-from headrace.leases.model import Lease, Ledger, lease_prefix
+from headrace.leases.model import TRIM_HORIZON, Lease, Ledger, lease_prefix
 from headrace.leases.sync import ShardSync
 from headrace.runtime import Shutdown
 from headrace.stream.memory import MemoryStream
-from headrace.stream.ports import Entry
+from headrace.stream.ports import Entry, ShardId
 from headrace.stream.shard_map import ShardMap
 from headrace.telemetry.health import Health
 from headrace.telemetry.metrics import Metrics
 
 PATIENCE = 20.0
 """Seconds a condition may take; only a failure waits so long."""
+
+CONFIRM_SECONDS = 0.1
 
 IDLE_SECONDS = 0.005
 """Between two reads at the tip: shards that never pause starve the thread that plans."""
@@ -62,6 +65,8 @@ class World:
         self.health = Health()
         self.buffer_bytes = 1 << 20
         self.trip_after = 0
+        self.start = TRIM_HORIZON
+        self.start_time: float | None = None
         self.reports: list[tuple[str, int, str]] = []
 
     @contextlib.asynccontextmanager
@@ -77,7 +82,10 @@ class World:
         recovery = Recovery(delivery, self.leases)
         planner = Planner(transformer, self.policy, lineage="l")
         budget = self.budget = BufferBudget(self.buffer_bytes)
-        sync = ShardSync(self.leases, self.stream, info, start="TRIM_HORIZON", clock=self.clock)
+        sync = ShardSync(
+            self.leases, self.stream, info, start=self.start,
+            clock=self.clock, metrics=self.metrics, confirm_seconds=CONFIRM_SECONDS,
+        )  # fmt: skip
         shard_map = ShardMap(self.stream.shards, self.clock)
 
         def make_keeper(caught_up: CaughtUp) -> LeaseKeeper:
@@ -92,6 +100,7 @@ class World:
                 info=info, before_end=sync.run, policy=self.policy, budget=budget,
                 dedup_seconds=600, trip_after=self.trip_after,
                 clock=self.clock, metrics=self.metrics, health=self.health, hash_range=shard_map.hash_range,
+                is_gone=sync.is_gone, start_time=self.start_time,
             )  # fmt: skip
 
         self.fleet = Fleet(make_keeper, make_worker, metrics=self.metrics, health=self.health)
@@ -102,6 +111,10 @@ class World:
             shutdown.request()
             await asyncio.wait({running}, timeout=PATIENCE)
         running.result()
+
+    def forget(self, shard_id: ShardId) -> None:
+        """What retention does to a shard that was closed long ago."""
+        del self.stream._shards._logs[shard_id]
 
     async def rows(self) -> pa.Table:
         tables = [

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.clock import ManualClock
 from headrace.delivery.gap import Gap, data_gap, tell_gap
-from headrace.leases.model import LATEST, SHARD_END, TRIM_HORIZON, Lease, lease_key
+from headrace.leases.model import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, Lease, lease_key
 from headrace.stream.ports import ShardId, StreamInfo
 from headrace.telemetry.metrics import Metrics
 
@@ -49,13 +49,28 @@ def test_a_longer_retention_closes_the_gap() -> None:
     assert data_gap(lease(complete=3 * DAY), 7 * DAY, NOW) is None
 
 
-@pytest.mark.parametrize("checkpoint", [TRIM_HORIZON, LATEST, SHARD_END])
+@pytest.mark.parametrize("checkpoint", [TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END])
 def test_a_checkpoint_that_is_no_place_has_none(checkpoint: str) -> None:
     assert data_gap(lease(checkpoint, complete=30 * DAY), DAY, NOW) is None
 
 
 def test_a_row_that_says_nothing_of_time_has_none() -> None:
     assert data_gap(lease(), DAY, NOW) is None
+
+
+@pytest.mark.parametrize("checkpoint", ["4" * 56, TRIM_HORIZON, AT_TIMESTAMP])
+def test_a_shard_that_is_gone_before_anybody_read_it_is_a_gap_as_a_whole(checkpoint: str) -> None:
+    assert data_gap(lease(checkpoint), DAY, NOW, gone=True) == Gap(since=0.0, until=NOW - DAY)
+
+
+def test_of_a_shard_that_was_to_be_read_from_its_tip_nothing_is_missed_before_the_first_look() -> None:
+    assert data_gap(lease(LATEST), DAY, NOW, gone=True) is None
+    assert data_gap(lease(LATEST, caught_up=2 * DAY), DAY, NOW, gone=True) == Gap(since=NOW - 2 * DAY, until=NOW - DAY)
+
+
+@pytest.mark.parametrize("checkpoint", ["4" * 56, TRIM_HORIZON, LATEST, SHARD_END])
+def test_a_shard_that_is_gone_after_it_was_read_to_its_end_has_none(checkpoint: str) -> None:
+    assert data_gap(lease(checkpoint, caught_up=DAY), DAY, NOW, gone=True) is None
 
 
 def test_a_gap_is_counted_by_shard_and_only_a_gap_is() -> None:

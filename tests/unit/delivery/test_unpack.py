@@ -118,8 +118,9 @@ def test_an_aggregate_that_is_damaged_is_one_dead_letter_with_all_its_bytes() ->
     assert (letter.reason, letter.position) == ("malformed_json", "shard:2")
 
 
-def test_a_bad_event_within_an_aggregate_is_a_dead_letter_and_its_neighbours_land() -> None:
-    made = plan([aggregate(4, event(0), b"{", event(2))])
+@pytest.mark.parametrize("bad", [b"{", b""], ids=["cut off", "empty"])
+def test_a_bad_event_within_an_aggregate_is_a_dead_letter_and_its_neighbours_land(bad: bytes) -> None:
+    made = plan([aggregate(4, event(0), bad, event(2))])
     assert made.ledger == Ledger(received=3, committed=2, dead_lettered=1, objects=1)
     [letters] = [each for each in made.objects if each.key == made.dead_letter_key]
     assert [letter.position for letter in from_jsonl_gz(letters.body)] == ["shard:4.1"]
@@ -131,6 +132,11 @@ def test_events_that_bring_no_id_get_one_by_their_place_and_repeats_within_an_ag
     assert first.ledger == Ledger(received=4, committed=3, duplicates=1, objects=1)
     assert first.event_ids == second.event_ids
     assert len(set(first.event_ids.to_pylist())) == 3
+
+
+def test_an_aggregate_that_was_put_twice_lands_once() -> None:
+    made = plan([aggregate(4, event(0), event(1)), aggregate(5, event(0), event(1)), aggregate(6, event(1), event(2))])
+    assert made.ledger == Ledger(received=6, committed=3, duplicates=3, objects=1)
 
 
 def test_rows_are_those_of_user_records_so_an_aggregate_more_waits_for_the_next_batch() -> None:

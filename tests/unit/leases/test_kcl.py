@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from headrace.leases.kcl import AT_TIMESTAMP, KclLease, parse, plan_import, still_run
-from headrace.leases.model import LATEST, SHARD_END, TRIM_HORIZON, WHOLE, Lease, lease_key
+from headrace.leases.kcl import KclLease, parse, plan_import, still_run
+from headrace.leases.model import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, WHOLE, Lease, lease_key
 from headrace.stream.ports import Shard, ShardId, StreamInfo
 
 STREAM = StreamInfo(name="shop", account="123456789012", created=1_775_000_000)

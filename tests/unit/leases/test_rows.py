@@ -10,7 +10,13 @@ LEASE = Lease(
     batch_no=3,
     intent=Intent(batch_no=3, manifest="_intents/l/shard/0000000003-1.json", sha256="00"),
     ledger=Ledger(received=5, committed=4, duplicates=1),
+    claim="you",
+    leaving=True,
 )
+
+
+OLDER = {"manifest", "generation", "ledger", "claim", "leaving"}
+"""Attributes that a row may be without."""
 
 
 def test_a_row_comes_back_as_it_was() -> None:
@@ -29,6 +35,7 @@ def test_what_a_newer_version_adds_is_passed_over() -> None:
 
 
 def test_what_an_older_version_left_out_has_its_default() -> None:
-    row = {name: value for name, value in to_row(LEASE).items() if name not in {"manifest", "generation", "ledger"}}
+    row = {name: value for name, value in to_row(LEASE).items() if name not in OLDER}
     found = from_row(row)
     assert (found.manifest, found.generation, found.ledger) == ("", 0, Ledger())
+    assert (found.claim, found.leaving) == (None, False)

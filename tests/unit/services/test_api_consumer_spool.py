@@ -9,9 +9,10 @@ import pytest
 from headrace.clock import ManualClock, SystemClock
 from headrace.errors import RequestError, UnavailableError
 from headrace.runtime import Shutdown
+from headrace.spool import from_body, to_body
 from headrace.stream.ports import Entry
 from services.api_consumer.cursor import Cursor, Spool
-from services.api_consumer.outlet import PROBE_SECONDS, from_body, spool_key, to_body
+from services.api_consumer.outlet import PROBE_SECONDS, spool_key
 from services.api_consumer.ports import Page
 from tests.unit.services.api_consumer_rig import Faulty, Rig, Script, event
 
@@ -226,7 +227,7 @@ async def test_a_drain_in_mid_outage_ends_by_its_deadline() -> None:
 
 def test_entries_come_back_with_their_keys_byte_for_byte() -> None:
     entries = [Entry(b"\xff\x00", "ключ"), Entry(b"{}", "")]
-    assert from_body(to_body(entries, position="p", now=1.0)) == entries
+    assert from_body(to_body(entries, stage="test", position="p", now=1.0)) == entries
 
 
 def test_keys_are_in_order_of_page_and_outages_share_none() -> None:

@@ -1,6 +1,7 @@
 """What a request meets before the routes: HEAD, lengths, cross-origin rules; and the documentation."""
 
 import asyncio
+import json
 import re
 import socket
 
@@ -73,6 +74,38 @@ async def test_a_defect_is_a_problem_that_tells_nothing_and_is_logged(caplog: py
         status, problem = await world.collect(EVENT)
         assert (status, problem) == (500, {"type": "about:blank", "title": "Internal Server Error", "status": 500})
     assert "ZeroDivisionError: inside" in caplog.text
+
+
+async def test_a_defect_behind_the_cache_is_told_to_all_who_wait_and_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_api() as world:
+        world.counters.failure = ZeroDivisionError("inside")  # type: ignore[assignment]
+        world.counters.gate.clear()
+        waiting = [asyncio.create_task(world.get("/v1/products/p/stats")) for _ in range(3)]
+        while not world.counters.reads:
+            await asyncio.sleep(0)
+        world.counters.gate.set()
+        told = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+        assert [(500, told)] * 3 == await asyncio.gather(*waiting)
+        world.counters.failure = None
+        assert (await world.get("/v1/products/p/stats"))[0] == 200
+    assert "ZeroDivisionError: inside" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "sent", [b"no HTTP\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"]
+)
+async def test_what_is_no_http_is_a_problem_too(sent: bytes) -> None:
+    async with open_api() as world:
+        assert world.http._base_url is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.http._base_url.port)
+        writer.write(sent)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert b"application/problem+json" in head
+        assert json.loads(body) == {
+            "type": "about:blank", "title": "Bad Request", "status": 400, "detail": "Invalid HTTP request received.",
+        }  # fmt: skip
 
 
 async def test_a_compressed_body_is_refused() -> None:

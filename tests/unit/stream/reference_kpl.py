@@ -3,6 +3,7 @@
 import base64
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from headrace.stream.ports import Entry
 
@@ -20,10 +21,28 @@ def aggregate(entries: Iterable[Entry]) -> bytes:
     return bytes(record.get_contents()[2])
 
 
+def fill(entry: Entry) -> tuple[bytes, int]:
+    """The largest aggregate that AWS' package makes of one user record over and over, and how often that is."""
+    record = aggregator.AggRecord()
+    count = 0
+    while record.add_user_record(entry.partition_key, entry.data, entry.explicit_hash_key):
+        count += 1
+    return bytes(record.get_contents()[2]), count
+
+
+def hash_keys(data: bytes) -> list[str | None]:
+    """The explicit hash keys that AWS' package finds; it is right when all user records have one, or none."""
+    return [each["kinesis"]["explicitHashKey"] for each in _found(data)]
+
+
+def _found(data: bytes) -> list[dict[str, Any]]:
+    raw = {"SequenceNumber": "1", "PartitionKey": "k", "ApproximateArrivalTimestamp": 0, "Data": data}
+    return list(deaggregator.iter_deaggregate_records([raw], data_format="Boto3"))
+
+
 def deaggregate(data: bytes) -> list[tuple[bytes, str, int]] | None:
     """What AWS' package finds in a payload: data, partition key and sub-sequence number; None: an ordinary record."""
-    raw = {"SequenceNumber": "1", "PartitionKey": "k", "ApproximateArrivalTimestamp": 0, "Data": data}
-    found = list(deaggregator.iter_deaggregate_records([raw], data_format="Boto3"))
+    found = _found(data)
     if found and "subSequenceNumber" not in found[0]["kinesis"]:
         return None
     return [

@@ -5,17 +5,20 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.stream import kpl
+from headrace.stream import batcher, kpl
+from headrace.stream.aggregate import bundle
 from headrace.stream.kpl import MAGIC, MAX_SUB_RECORDS, decode, encode, hash_key
-from headrace.stream.ports import HASH_KEYS, Entry
+from headrace.stream.ports import HASH_KEYS, MAX_RECORD_BYTES, Entry, Shard, ShardId
+from tests.unit.stream import reference_kpl
 from tests.unit.stream.reference_kpl import aggregate, deaggregate, parse
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 hash_keys = st.integers(0, HASH_KEYS - 1).map(str)
 entries = st.lists(st.builds(Entry, st.binary(max_size=300), keys, st.none() | hash_keys), min_size=1, max_size=40)
+SHARD = Shard(shard_id=ShardId("shardId-000000000000"))
 GOOD = encode([Entry(b"one", "k"), Entry(b"two", "other"), Entry(b"", "k")])
 
 
@@ -71,6 +74,22 @@ def test_aws_package_reads_what_we_write(given_entries: list[Entry]) -> None:
 @example([Entry(b"x", "k", str(HASH_KEYS - 1)), Entry(b"x" * 70_000, "k")])
 def test_we_read_what_aws_package_writes(records: list[Entry]) -> None:
     assert decode(aggregate(records)) == records
+
+
+@settings(max_examples=25)
+@given(st.lists(st.builds(Entry, st.binary(max_size=30), keys, hash_keys), min_size=1, max_size=40))
+def test_aws_package_finds_the_hash_keys_that_we_write(given_entries: list[Entry]) -> None:
+    assert reference_kpl.hash_keys(encode(given_entries)) == [entry.explicit_hash_key for entry in given_entries]
+
+
+@pytest.mark.parametrize("size", [500, 100_000], ids=lambda size: f"of {size} bytes")
+def test_the_largest_aggregates_are_read_on_both_sides(size: int) -> None:
+    entry = Entry(b"x" * size, "key", str(HASH_KEYS - 1))
+    theirs, count = reference_kpl.fill(entry)
+    assert decode(theirs) == [entry] * count
+    [ours, *_] = bundle([entry] * (count + 1), lambda _: SHARD, max_bytes=MAX_RECORD_BYTES)
+    assert MAX_RECORD_BYTES * 0.9 < batcher.entry_bytes(ours.record) <= MAX_RECORD_BYTES
+    assert deaggregate(ours.record.data) == [(entry.data, "key", at) for at in range(len(ours.entries))]
 
 
 @given(entries, st.data())
@@ -164,6 +183,13 @@ def test_of_a_field_that_comes_twice_the_last_one_counts() -> None:
 
 def test_the_table_of_keys_may_come_last() -> None:
     assert decode(sealed(sub(b"\x08\x00" + text(3, b"x")) + KEY)) == [Entry(b"x", "k")]
+
+
+def test_keys_in_the_tables_that_no_record_names_are_passed_over() -> None:
+    tables = text(1, b"unused") + KEY + text(1, b"unused too") + text(2, b"1") + text(2, b"2") + text(2, b"3")
+    message = tables + sub(b"\x08\x01\x10\x01" + text(3, b"x"))
+    assert decode(sealed(message)) == [Entry(b"x", "k", "2")]
+    assert (deaggregate(sealed(message)), reference_kpl.hash_keys(sealed(message))) == ([(b"x", "k", 0)], ["2"])
 
 
 def test_an_aggregate_of_nothing_is_nothing() -> None:

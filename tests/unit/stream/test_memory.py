@@ -10,7 +10,7 @@ from headrace.errors import NotFoundError, RequestError, ThrottledError, Unavail
 from headrace.stream.memory import Disturbance, Limits, MemoryStream
 from headrace.stream.memory.limits import MIB, Allowance
 from headrace.stream.memory.service import ExpiredIteratorError, PutFault
-from headrace.stream.ports import AfterSequence, Entry, Latest, Page, SequenceNumber, ShardId, TrimHorizon
+from headrace.stream.ports import HASH_KEYS, AfterSequence, Entry, Latest, Page, SequenceNumber, ShardId, TrimHorizon
 
 FIRST = ShardId("shardId-000000000000")
 DAY = 86_400.0
@@ -87,6 +87,18 @@ async def test_what_is_closed_unknown_or_no_neighbour_is_not_resharded(clock: Ma
         stream.split(first)
     with pytest.raises(NotFoundError):
         stream.split(ShardId("nowhere"))
+
+
+async def test_a_shard_is_split_in_halves_or_where_it_is_said_but_not_at_its_ends(stream: MemoryStream) -> None:
+    for wrong in (0, HASH_KEYS):
+        with pytest.raises(RequestError, match="cannot be split at"):
+            stream.split(FIRST, at=wrong)
+    lower, upper = stream.split(FIRST, at=10)
+    stream.split(upper)
+    ranges = [shard.hash_range for shard in await stream.shards() if not shard.closed]
+    middle = (10 + HASH_KEYS) // 2
+    assert ranges == [(0, 9), (10, middle - 1), (middle, HASH_KEYS - 1)]
+    assert lower != upper
 
 
 async def test_a_sequence_number_of_another_shard_is_not_found(stream: MemoryStream) -> None:

@@ -1,6 +1,5 @@
-"""Which shards there are, and whose turn it is to be read: the control plane, and the topology as a pure function."""
+"""Which shards there are: the control plane of a stream."""
 
-from collections.abc import Collection, Sequence
 from typing import Any
 
 from headrace.aws.faults import aws_errors
@@ -54,9 +53,3 @@ def parse_shard(raw: dict[str, Any]) -> Shard:
         hash_range=(int(hash_range["StartingHashKey"]), int(hash_range["EndingHashKey"])),
         closed="EndingSequenceNumber" in raw["SequenceNumberRange"],
     )
-
-
-def readable(shards: Sequence[Shard], done: Collection[ShardId]) -> list[Shard]:
-    """The shards whose turn it is: not done, and each parent done or past retention (no longer in `shards`)."""
-    unfinished = {shard.shard_id for shard in shards}.difference(done)
-    return [shard for shard in shards if shard.shard_id in unfinished and unfinished.isdisjoint(shard.parents)]

@@ -60,15 +60,18 @@ class Shards:
 
     def kept(self, now: float) -> list[Shard]:
         """All shards within retention, open and closed."""
-        self._trim(now)
+        for log in list(self._logs.values()):
+            self._trim(log, now)
         return [log.shard for log in self._logs.values()]
 
     def find(self, shard_id: ShardId, now: float) -> Log:
         """A shard with what retention left of it. Raises `NotFoundError`."""
-        self._trim(now)
-        if shard_id not in self._logs:
+        log = self._logs.get(shard_id)
+        if (log := self._logs.get(shard_id)) is not None:
+            self._trim(log, now)
+        if log is None or shard_id not in self._logs:
             raise NotFoundError(f"no shard {shard_id}")
-        return self._logs[shard_id]
+        return log
 
     def start(self, log: Log, position: Position) -> int:
         """The sequence number from which on to read. Raises `RequestError` for one that is of another shard."""
@@ -102,15 +105,17 @@ class Shards:
         )
         self._sequence += 1
 
-    def split(self, shard_id: ShardId, *, now: float, monotonic: float) -> tuple[ShardId, ShardId]:
+    def split(self, shard_id: ShardId, at: int | None, *, now: float, monotonic: float) -> tuple[ShardId, ShardId]:
         """See `MemoryStream.split`."""
         log = self._open(shard_id, now)
         first, last = log.shard.hash_range
-        middle = (first + last) // 2
+        upper = (first + last) // 2 + 1 if at is None else at
+        if not first < upper <= last:
+            raise RequestError(f"{shard_id} cannot be split at {upper}")
         self._close([log], now)
         return (
-            self._add((first, middle), shard_id, monotonic=monotonic),
-            self._add((middle + 1, last), shard_id, monotonic=monotonic),
+            self._add((first, upper - 1), shard_id, monotonic=monotonic),
+            self._add((upper, last), shard_id, monotonic=monotonic),
         )
 
     def merge(self, left: ShardId, right: ShardId, *, now: float, monotonic: float) -> ShardId:
@@ -146,15 +151,14 @@ class Shards:
             log.shard = replace(log.shard, closed=True)
             log.closed_at, log.end = now, self._sequence
 
-    def _trim(self, now: float) -> None:
-        """Forget records older than the retention, and shards that were closed before it."""
+    def _trim(self, log: Log, now: float) -> None:
+        """Forget records older than the retention, and the shard if it was closed before it."""
         horizon = now - self._retention_seconds
-        for log in self._logs.values():
-            gone = sum(1 for _ in _before(log.records, horizon))
-            if gone:
-                del log.records[:gone]
-        for shard_id in [key for key, log in self._logs.items() if log.shard.closed and log.closed_at <= horizon]:
-            del self._logs[shard_id]
+        gone = sum(1 for _ in _before(log.records, horizon))
+        if gone:
+            del log.records[:gone]
+        if log.shard.closed and log.closed_at <= horizon:
+            del self._logs[log.shard.shard_id]
 
 
 def _before(records: Sequence[Record], horizon: float) -> Iterator[Record]:

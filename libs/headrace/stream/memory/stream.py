@@ -76,9 +76,12 @@ class MemoryStream:
         """See `Placer.place`."""
         return await self._producer.place(entries)
 
-    def split(self, shard_id: ShardId) -> tuple[ShardId, ShardId]:
-        """Close an open shard and halve its hash range between two children. Raises `NotFoundError`, `RequestError`."""
-        return self._shards.split(shard_id, now=self._clock.now(), monotonic=self._clock.monotonic())
+    def split(self, shard_id: ShardId, *, at: int | None = None) -> tuple[ShardId, ShardId]:
+        """Close an open shard and share its hash range between two children; `at` is the upper one's first hash key.
+
+        By default they get half of it each. Raises `NotFoundError`, `RequestError`.
+        """
+        return self._shards.split(shard_id, at, now=self._clock.now(), monotonic=self._clock.monotonic())
 
     def merge(self, left: ShardId, right: ShardId) -> ShardId:
         """Close two open shards whose hash ranges touch, lower one first, and add their child. Raises as `split`."""

@@ -24,7 +24,7 @@ async def audit_of(document: dict[str, Any]) -> Audit:
     await state.put("cursor:shop", document, expected=0)
     await state.put("mark:other", {}, expected=0)
     places = Places(store=MemoryStore(), leases=MemoryLeaseStore(), ledger=MemoryCounters(), state=state)
-    return await reconcile(places, "headrace", [REPLAY], Hours.back(24, now=NOW), unseen)
+    return await reconcile(places, "headrace", {REPLAY: None}, Hours.back(24, now=NOW), unseen)
 
 
 async def test_a_source_in_balance_agrees_in_all_and_by_hour() -> None:

@@ -13,6 +13,7 @@ from headrace.stream.ports import Record
 from jobs.reconcile.audit import Audit
 from jobs.reconcile.places import Places
 from jobs.reconcile.reconcile import reconcile_stream
+from jobs.reconcile.retired import ShardsOf
 from jobs.reconcile.shard import Hours
 from tests.unit.delivery.batches import KEY, LINEAGE, NOW, Shard, broken, record
 
@@ -41,9 +42,14 @@ async def delivered() -> tuple[Shard, Lease]:
 
 
 async def audit_of(
-    shard: Shard, *, leases: LeaseStore | None = None, ledger: LedgerReader | None = None, hours: int = 24
+    shard: Shard,
+    *,
+    leases: LeaseStore | None = None,
+    ledger: LedgerReader | None = None,
+    hours: int = 24,
+    listed: ShardsOf | None = None,
 ) -> Audit:
-    """The reconciliation of a shard, with other leases or another ledger if they are given."""
+    """The reconciliation of a shard, with other leases, another ledger or a list of shards if they are given."""
     places = Places(
         store=shard.store,
         leases=leases or shard.leases,
@@ -51,7 +57,7 @@ async def audit_of(
         state=MemoryStateStore(),
     )
     audit = Audit()
-    await reconcile_stream(places, PREFIX, LINEAGE, Hours.back(hours, now=NOW), audit, unseen)
+    await reconcile_stream(places, PREFIX, LINEAGE, Hours.back(hours, now=NOW), audit, unseen, listed)
     return audit
 
 

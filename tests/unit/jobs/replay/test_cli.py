@@ -43,7 +43,7 @@ def test_all_reasons_are_those_of_dead_letters() -> None:
     ("reason", "first", "last", "problem"),
     [
         ("extra_columns", "2026-04-09", "2026-04-09", "in the table already"),
-        ("stream_unavailable", "2026-04-09", "2026-04-09", "the poller puts pages"),
+        ("stream_unavailable", "2026-04-09", "2026-04-09", "whoever put events"),
         ("nonsense", "2026-04-09", "2026-04-09", "the reasons are malformed_json"),
         ("all", "yesterday", "2026-04-09", "--from yesterday: must be"),
         ("all", "2026-04-09", "0001-01-01", "--to 0001-01-01: must be"),

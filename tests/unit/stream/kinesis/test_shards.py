@@ -1,16 +1,14 @@
-"""Shards: how they are listed, and whose turn it is."""
+"""Shards: how they are listed."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import stamina
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headrace.aws.session import AwsSession
-from headrace.errors import NotFoundError
-from headrace.stream.kinesis.shards import describe, list_shards, parse_shard, readable
+from headrace.errors import NotFoundError, UnavailableError
+from headrace.stream.kinesis.shards import describe, list_shards, parse_shard
 from headrace.stream.ports import Shard, ShardId, StreamInfo
 from tests.unit.stream.kinesis.fake_kinesis import FakeKinesis
 
@@ -19,14 +17,6 @@ def raw_shard(shard_id: str, *, end: str | None = None, **parents: str) -> dict[
     numbers = {"StartingSequenceNumber": "1"} | ({"EndingSequenceNumber": end} if end else {})
     hash_range = {"StartingHashKey": "0", "EndingHashKey": str(2**128 - 1)}
     return {"ShardId": shard_id, "HashKeyRange": hash_range, "SequenceNumberRange": numbers, **parents}
-
-
-def shard(shard_id: str, *parents: str) -> Shard:
-    return Shard(shard_id=ShardId(shard_id), parents=tuple(map(ShardId, parents)))
-
-
-def turn(shards: list[Shard], *done: str) -> list[str]:
-    return [one.shard_id for one in readable(shards, {ShardId(name) for name in done})]
 
 
 @pytest.fixture
@@ -55,6 +45,15 @@ async def test_a_page_that_fails_is_asked_for_again(fake: FakeKinesis, control: 
     assert fake.bodies("ListShards")[1:] == [{"NextToken": "more"}] * 2
 
 
+async def test_a_token_that_expired_is_an_outage_and_the_next_list_begins_anew(fake: FakeKinesis, control: Any) -> None:
+    fake.answer("ListShards", {"Shards": [raw_shard("a")], "NextToken": "five minutes old"})
+    fake.fail("ListShards", "ExpiredNextTokenException")
+    fake.answer("ListShards", {"Shards": [raw_shard("a")]})
+    with stamina.set_testing(True, attempts=1), pytest.raises(UnavailableError):
+        await list_shards(control, "clicks")
+    assert [one.shard_id for one in await list_shards(control, "clicks")] == ["a"]
+
+
 async def test_a_stream_is_described_by_name_account_creation_and_retention(fake: FakeKinesis, control: Any) -> None:
     fake.answer(
         "DescribeStreamSummary",
@@ -81,29 +80,3 @@ async def test_a_missing_stream_is_not_found(fake: FakeKinesis, control: Any) ->
 def test_a_merged_shard_has_two_parents() -> None:
     merged = parse_shard(raw_shard("c", ParentShardId="a", AdjacentParentShardId="b"))
     assert merged == Shard(shard_id=ShardId("c"), parents=(ShardId("a"), ShardId("b")))
-
-
-def test_children_of_a_split_wait_for_their_parent() -> None:
-    shards = [shard("a"), shard("b"), shard("a1", "a"), shard("a2", "a")]
-    assert turn(shards) == ["a", "b"]
-    assert turn(shards, "a") == ["b", "a1", "a2"]
-
-
-def test_the_child_of_a_merge_waits_for_both_parents() -> None:
-    shards = [shard("a"), shard("b"), shard("ab", "a", "b")]
-    assert turn(shards, "a") == ["b"]
-    assert turn(shards, "a", "b") == ["ab"]
-
-
-def test_a_parent_past_retention_holds_nobody_up() -> None:
-    assert turn([shard("c", "gone"), shard("d", "c")]) == ["c"]
-
-
-@given(st.lists(st.sets(st.integers(0, 30), max_size=2), max_size=30))
-def test_every_shard_gets_its_turn_and_none_before_its_parents(parents: list[set[int]]) -> None:
-    shards = [shard(str(n), *(str(p) for p in ps if p < n)) for n, ps in enumerate(parents)]
-    done: list[ShardId] = []
-    while ready := readable(shards, done):
-        assert all(set(one.parents) <= set(done) for one in ready)
-        done.append(ready[-1].shard_id)
-    assert len(done) == len(shards)

@@ -143,4 +143,6 @@ def test_a_fault_is_named_by_its_code(
 
 
 def test_a_fault_without_a_code_is_judged_by_its_status() -> None:
-    assert [type(wire.decode_fault(status, b"<html>")[1]) for status in (502, 413)] == [UnavailableError, RequestError]
+    assert [type(wire.decode_fault(status, b"<html>")[1]) for status in (502, 413, 403)] == [
+        UnavailableError, RequestError, UnavailableError,
+    ]  # fmt: skip

@@ -20,7 +20,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from tests.faults.actions import AT_ONCE, REFUSED, SILENT, UNDONE, Action, refusal
+from tests.harness.actions import AT_ONCE, REFUSED, SILENT, UNDONE, Action, refusal
 
 MAX_BODY = 64 << 20
 HOP_BY_HOP = frozenset({"connection", "content-length", "expect", "host", "keep-alive", "transfer-encoding"})
@@ -43,6 +43,10 @@ class Rule:
     """Calls to be hit in all; None: as long as the rule holds."""
     seconds: float = 0.0
     """Of `DELAY`."""
+    keep: float = 0.5
+    """Of `CORRUPT`: which part of the answer's body arrives, of 1."""
+    torn: bool = False
+    """Of `CORRUPT`: the head speaks of the whole body, and the connection ends within it."""
     then: Callable[[], None] = lambda: None
     """Called in the proxy's thread when a call is hit: once it happened where it happens at once, else before all."""
 
@@ -151,7 +155,7 @@ class FaultProxy:
         self.calls[call] += 1
         active = self._hit(call, body)
         if active is None:
-            return await self._forward(request, call, body)
+            return await self._forward(request, call, body) or _closed(request)
         active.injected[call] += 1
         action = active.rule.action
         if action not in AT_ONCE:
@@ -168,9 +172,7 @@ class FaultProxy:
             await self._stopping.wait()  # who waits for this answer must give up by itself
         if answer is None or action in {Action.DROP_AFTER, Action.MUTE}:
             return _closed(request)
-        if action is Action.CORRUPT and isinstance(answer.body, bytes):
-            answer.body = answer.body[: len(answer.body) // 2]
-        return answer
+        return _cut(request, answer, active.rule) if action is Action.CORRUPT else answer
 
     def _hit(self, call: Call, body: bytes) -> _Active | None:
         for active in self._active:
@@ -180,15 +182,19 @@ class FaultProxy:
                 return active
         return None
 
-    async def _forward(self, request: web.Request, call: Call, body: bytes) -> web.Response:
+    async def _forward(self, request: web.Request, call: Call, body: bytes) -> web.Response | None:
+        """The upstream's answer; None when it has closed the connection."""
         url = URL(self._others.get(call.service, self._upstream) + request.raw_path, encoded=True)
         headers = _kept(request.headers.items())
-        async with self._http.request(request.method, url, data=io.BytesIO(body), headers=headers) as answer:
-            content = await answer.read()
-            headers = _kept(answer.headers.items())
-            if request.method == "HEAD" and "Content-Length" in answer.headers:
-                headers["Content-Length"] = answer.headers["Content-Length"]  # of what it does not send
-            return web.Response(status=answer.status, headers=headers, body=content or None)
+        try:
+            async with self._http.request(request.method, url, data=io.BytesIO(body), headers=headers) as answer:
+                content = await answer.read()
+        except aiohttp.ClientConnectionError:
+            return None
+        headers = _kept(answer.headers.items())
+        if request.method == "HEAD" and "Content-Length" in answer.headers:
+            headers["Content-Length"] = answer.headers["Content-Length"]  # of what it does not send
+        return web.Response(status=answer.status, headers=headers, body=content or None)
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
@@ -198,4 +204,19 @@ def _kept(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
 def _closed(request: web.Request) -> web.Response:
     with suppress(AttributeError):  # it went away by itself
         request.transport.abort()  # type: ignore[union-attr]
+    return web.Response()
+
+
+def _cut(request: web.Request, answer: web.Response, rule: Rule) -> web.Response:
+    if not isinstance(answer.body, bytes):
+        return answer
+    whole = len(answer.body)
+    answer.body = answer.body[: int(whole * rule.keep)]
+    if not rule.torn:
+        return answer
+    lines = [f"HTTP/1.1 {answer.status} torn", f"Content-Length: {whole}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() != "content-length"]
+    with suppress(AttributeError):  # it went away by itself
+        request.transport.write("\r\n".join([*lines, "", ""]).encode() + answer.body)  # type: ignore[union-attr]
+        request.transport.close()  # type: ignore[union-attr]
     return web.Response()

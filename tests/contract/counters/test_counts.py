@@ -1,80 +1,16 @@
 """What both sides of the counters promise, held by the memory adapter and by DynamoDB on the emulator."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from headrace.counters.dynamodb import DynamoCounterReader, DynamoCounterWriter, table_definition
+from headrace.counters.dynamodb import DynamoCounterReader, DynamoCounterWriter
 from headrace.counters.dynamodb_ledger import DynamoLedgerReader
-from headrace.counters.memory import MemoryCounters
-from headrace.counters.ports import (
-    CounterReader,
-    CounterWriter,
-    CountKey,
-    Counts,
-    Deltas,
-    Entity,
-    HourLedger,
-    LedgerReader,
-    Metric,
-    TopList,
-    Window,
-)
-from tests.contract.dynamodb_engines import ENGINES, Table, fresh_table
-
-NOW = 1_775_738_130.0
-"""2026-04-09 12:35:30 UTC."""
-MINUTE = int(NOW // 60)
-HOUR = 60
-DAY = 24 * HOUR
-LEDGER = {"received": 5, "committed": 3, "dead_lettered": 2, "duplicates": 0, "objects": 1}
-THIS_HOUR = int(NOW // 3600)
-
-
-@dataclass(frozen=True)
-class Counters:
-    writer: CounterWriter
-    reader: CounterReader
-    other_writer: CounterWriter
-    """What another process would open on the same table."""
-    ledger: LedgerReader
-
-
-@pytest.fixture(params=["memory", *ENGINES])
-async def counters(request: pytest.FixtureRequest) -> AsyncIterator[Counters]:
-    if request.param == "memory":
-        memory = MemoryCounters()
-        yield Counters(memory, memory, memory, memory)
-        return
-    async with fresh_table(request, table_definition) as table:
-        yield Counters(
-            DynamoCounterWriter(*table),
-            DynamoCounterReader(*table),
-            DynamoCounterWriter(*table),
-            DynamoLedgerReader(*table),
-        )
-
-
-@pytest.fixture(params=ENGINES)
-async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
-    async with fresh_table(request, table_definition) as table:
-        yield table
-
-
-def product(product_id: str, minute: int = MINUTE, **counts: object) -> Deltas:
-    return {CountKey(Entity.PRODUCT, product_id, minute): Counts(**counts)}  # type: ignore[arg-type]
-
-
-async def views(reader: CounterReader, window: Window, now: float = NOW, product_id: str = "p1") -> int:
-    return (await reader.counts(Entity.PRODUCT, product_id, window, now=now)).views
-
-
-def values(top: TopList) -> list[tuple[str, Decimal]]:
-    return [(item.entity_id, item.value) for item in top.items]
+from headrace.counters.ports import CountKey, Counts, Entity, HourLedger, Metric, Window
+from tests.contract.counters.world import DAY, HOUR, LEDGER, MINUTE, NOW, THIS_HOUR, Counters, product, values, views
+from tests.contract.dynamodb_engines import Table
 
 
 @pytest.mark.parametrize("window", Window)
@@ -207,49 +143,6 @@ async def test_revenue_is_exact_and_apart_by_currency(counters: Counters) -> Non
         assert counts.revenue == {"EUR": Decimal("99999999999999.9000"), "USD": Decimal("1.2")}
 
 
-async def test_the_top_is_ordered_by_value_then_by_id(counters: Counters) -> None:
-    batch: dict[CountKey, Counts] = {}
-    for product_id, count in {"b": 3, "a": 3, "d": 9, "c": 1, "none": 0}.items():
-        batch |= product(product_id, views=count, add_to_carts=10 - count, purchases=1)
-    await counters.writer.apply("o1", 1, batch, now=NOW, ledger=LEDGER)
-    by_views = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=3, now=NOW)
-    assert values(by_views) == [("d", Decimal(9)), ("a", Decimal(3)), ("b", Decimal(3))]
-    by_carts = await counters.reader.top(Metric.ADD_TO_CARTS, Window.HOUR, limit=2, now=NOW)
-    assert values(by_carts) == [("none", Decimal(10)), ("c", Decimal(9))]
-    everything = await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=50, now=NOW)
-    assert "none" not in {item.entity_id for item in everything.items}
-    assert everything.exact
-    assert everything.currency is None
-
-
-async def test_pages_are_in_no_top_list(counters: Counters) -> None:
-    await counters.writer.apply("o1", 1, {CountKey(Entity.PAGE, "/p", MINUTE): Counts(views=5)}, now=NOW, ledger=LEDGER)
-    assert values(await counters.reader.top(Metric.VIEWS, Window.ALL, limit=5, now=NOW)) == []
-
-
-async def test_top_revenue_is_in_one_currency(counters: Counters) -> None:
-    batch = {
-        **product("a", purchases=3, revenue={"EUR": Decimal("5.25")}),
-        **product("b", purchases=1, revenue={"EUR": Decimal(6), "USD": Decimal(1000)}),
-    }
-    await counters.writer.apply("o1", 1, batch, now=NOW, ledger=LEDGER)
-    by_default = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW)
-    assert (by_default.currency, values(by_default)) == ("EUR", [("b", Decimal(6)), ("a", Decimal("5.25"))])
-    in_dollars = await counters.reader.top(Metric.REVENUE, Window.WEEK, limit=5, now=NOW, currency="USD")
-    assert (in_dollars.currency, values(in_dollars)) == ("USD", [("b", Decimal(1000))])
-
-
-async def test_a_list_that_had_to_let_products_go_says_so(counters: Counters) -> None:
-    many: dict[CountKey, Counts] = {}
-    for n in range(501):
-        many |= product(f"p{n:04}", MINUTE - 2 * HOUR, views=1000 - n)
-    await counters.writer.apply("o1", 1, many, now=NOW, ledger=LEDGER)
-    day = await counters.reader.top(Metric.VIEWS, Window.DAY, limit=500, now=NOW)
-    assert not day.exact
-    assert values(day)[::499] == [("p0000", Decimal(1000)), ("p0499", Decimal(501))]
-    assert (await counters.reader.top(Metric.VIEWS, Window.HOUR, limit=5, now=NOW)).exact
-
-
 @pytest.mark.parametrize("product_id", ["ü/ö #%\x00", "x" * 5000, "é" * 451])
 async def test_any_text_is_an_id(counters: Counters, product_id: str) -> None:
     await counters.writer.apply("o1", 1, product(product_id, views=1), now=NOW, ledger=LEDGER)
@@ -261,51 +154,6 @@ async def test_any_text_is_an_id(counters: Counters, product_id: str) -> None:
 async def test_a_prefix_of_an_id_is_another_entity(counters: Counters) -> None:
     await counters.writer.apply("o1", 1, product("p10", views=1), now=NOW, ledger=LEDGER)
     assert await views(counters.reader, Window.ALL, product_id="p1") == 0
-
-
-async def test_the_ledger_is_the_sum_of_the_batches_of_an_hour(counters: Counters) -> None:
-    for batch_no, minutes in enumerate((-60, -59, 0, 24, 25)):
-        await counters.writer.apply("o1", batch_no, {}, now=NOW + minutes * 60, ledger={"received": 2**batch_no})
-    assert await counters.ledger.hours("o1", THIS_HOUR - 1, THIS_HOUR + 1) == {
-        THIS_HOUR - 1: HourLedger(last=1, numbers={"received": 3}),
-        THIS_HOUR: HourLedger(last=3, numbers={"received": 12}),
-        THIS_HOUR + 1: HourLedger(last=4, numbers={"received": 16}),
-    }
-    assert await counters.ledger.hours("o1", THIS_HOUR + 1, THIS_HOUR + 5) == {
-        THIS_HOUR + 1: HourLedger(last=4, numbers={"received": 16})
-    }
-    assert await counters.ledger.hours("o1", THIS_HOUR + 2, THIS_HOUR + 5) == {}
-
-
-async def test_every_number_of_the_ledger_is_kept_under_its_name(counters: Counters) -> None:
-    for batch_no in (0, 1):
-        await counters.writer.apply("o1", batch_no, product("p1", views=1), now=NOW, ledger=LEDGER)
-    twice = {name: 2 * count for name, count in LEDGER.items()}
-    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {THIS_HOUR: HourLedger(last=1, numbers=twice)}
-
-
-async def test_a_repeated_or_older_batch_leaves_the_ledger_as_it_is(counters: Counters) -> None:
-    for batch_no, writer in (
-        (5, counters.writer),
-        (5, counters.writer),
-        (5, counters.other_writer),
-        (4, counters.writer),
-    ):
-        await writer.apply("o1", batch_no, product("p1", views=1), now=NOW, ledger=LEDGER)
-    assert await counters.ledger.hours("o1", 0, THIS_HOUR) == {THIS_HOUR: HourLedger(last=5, numbers=LEDGER)}
-
-
-async def test_origins_have_ledgers_of_their_own(counters: Counters) -> None:
-    for origin in ("o1", "o1-2", "o2"):
-        await counters.writer.apply(origin, 0, {}, now=NOW, ledger={"received": len(origin)})
-    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {
-        THIS_HOUR: HourLedger(last=0, numbers={"received": 2})
-    }
-
-
-async def test_a_batch_without_ledger_makes_no_hour(counters: Counters) -> None:
-    await counters.writer.apply("o1", 0, product("p1", views=1), now=NOW, ledger={})
-    assert await counters.ledger.hours("o1", THIS_HOUR, THIS_HOUR) == {}
 
 
 class LosesAnswers:
@@ -335,9 +183,3 @@ async def test_a_lost_answer_does_not_add_twice(table: Table) -> None:
     assert await DynamoLedgerReader(*table).hours("o1", THIS_HOUR, THIS_HOUR) == {
         THIS_HOUR: HourLedger(last=1, numbers=LEDGER)
     }
-
-
-async def test_a_ledger_item_expires_a_quarter_after_its_hour(table: Table) -> None:
-    await DynamoCounterWriter(*table).apply("o1", 1, {}, now=NOW, ledger=LEDGER)
-    [item] = (await table.client.scan(TableName=table.name))["Items"]
-    assert int(item["ttl"]["N"]) == (THIS_HOUR + 1 + 90 * 24) * 3600

@@ -6,11 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-FAILOVER_SECONDS = 2.0
-LATE_SECONDS = FAILOVER_SECONDS + 1.5
-"""By then another worker has the lease, and goes on."""
-DOWN_SECONDS = (0.1, FAILOVER_SECONDS)
-STOPPED_SECONDS = (LATE_SECONDS + 0.5, LATE_SECONDS + 2)
 AIMED = 0.8
 """Of the blows; the others fall whenever it is their time."""
 
@@ -19,6 +14,8 @@ class Way(StrEnum):
     """What is done to a process."""
 
     KILL = "kill -9"
+    TERM = "SIGTERM"
+    """As a deployment does it."""
     STOP = "SIGSTOP"
     """It goes on later, and believes that it still has its leases."""
 
@@ -58,7 +55,7 @@ class Blow:
     """One process is hit once."""
 
     at: float
-    """Seconds since the beginning, at the earliest."""
+    """When, at the earliest, on the scale of the run."""
     way: Way
     aim: Aim | None
     """None: at any moment."""
@@ -67,22 +64,34 @@ class Blow:
     """How long it is dead, or stopped."""
 
 
-def plan_blows(seed: int, *, victims: int, count: int, seconds: float) -> Sequence[Sequence[Blow]]:
-    """`count` blows over `seconds`, dealt to the victims in turn; each meets every step before all come again."""
+def late(failover: float) -> float:
+    """Seconds after which another worker has the lease, and goes on."""
+    return failover + 1.5
+
+
+def plan_blows(
+    seed: int, *, victims: int, count: int, span: float, failover: float, ways: Sequence[Way]
+) -> Sequence[Sequence[Blow]]:
+    """`count` blows over `span`, dealt to the victims in turn; each meets every step, and way, before all come again.
+
+    `failover` is in seconds: who is stopped is so for longer than that, who is dead for less.
+    """
     chance = random.Random(seed)
     planned: list[list[Blow]] = [[] for _ in range(victims)]
     decks = [itertools.cycle(_shuffled(chance)) for _ in range(victims)]
+    hands = [itertools.cycle(chance.sample(ways, len(ways))) for _ in range(victims)]
     for number in range(count):
         victim = number % victims
         aim, moment = next(decks[victim])
-        way = chance.choice((Way.KILL, Way.KILL, Way.STOP))
+        way = next(hands[victim])
+        away = (late(failover) + 0.5, late(failover) + 2) if way is Way.STOP else (0.1, failover)
         planned[victim].append(
             Blow(
-                at=seconds * (number + chance.random()) / count,
+                at=span * (number + chance.random()) / count,
                 way=way,
                 aim=aim if chance.random() < AIMED else None,
                 moment=moment,
-                seconds=chance.uniform(*(DOWN_SECONDS if way is Way.KILL else STOPPED_SECONDS)),
+                seconds=chance.uniform(*away),
             )
         )
     return planned

@@ -24,7 +24,7 @@ class Action(StrEnum):
     """Refused in the service's own words."""
     ERROR = "500 and 503"
     CORRUPT = "garbled answers"
-    """It happens; of the answer only the first half arrives, in good order."""
+    """It happens; of the answer only the first part arrives, by default the half, in good order."""
     DENY = "access denied"
 
 

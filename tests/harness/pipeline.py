@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ from headrace.settings import Settings
 from headrace.stream.connect import open_producer
 from headrace.stream.ports import Entry
 from headrace.telemetry.metrics import Metrics
-from tests.faults.proxy import FaultProxy
-from tests.faults.service import Service
+from tests.harness.proxy import FaultProxy
+from tests.harness.service import Service
 
 FIRST_HOUR = 1_775_692_800 // 3600
 """Of the events' own time; each scenario has an hour to itself."""
@@ -53,21 +53,28 @@ class Pipeline:
     """A stream of two shards, a bucket and tables in the local cloud; `service` makes what works on them."""
 
     def __init__(
-        self, cloud: str, athena: str, proxy: FaultProxy, folder: Path, *, name: str = "", shards: int = 2
+        self,
+        cloud: str,
+        others: Mapping[str, str],
+        proxy: FaultProxy,
+        folder: Path,
+        *,
+        name: str = "",
+        shards: int = 2,
     ) -> None:
-        """A `name` tells its places in the cloud from those of others."""
+        """`others` are places of single services beside the cloud; `name` tells its own from those of others in it."""
         self._names = {variable: f"{default}-{name}" for variable, default in PLACES.items() if name}
         self.settings = Settings(_env_file=None, **self._names)  # type: ignore[arg-type]
         self._proxy = proxy
-        self._athena = athena
         self._folder = folder
-        self.env = _aws_environment(cloud, athena)
+        self.env = _aws_environment(cloud, others)
         """Of who looks from outside, past the proxy."""
         self._seen: dict[tuple[str, str], Sequence[str]] = {}
         session = botocore.session.Session()
         session.set_credentials(*CREDENTIALS.values())
         self._clients = {
-            name: session.create_client(name, REGION, endpoint_url=cloud) for name in ("s3", "kinesis", "glue")
+            name: session.create_client(name, REGION, endpoint_url=others.get(name, cloud))
+            for name in ("s3", "kinesis", "glue")
         }
         self.make_stream(self.settings.stream_name, shards=shards)
 
@@ -84,7 +91,7 @@ class Pipeline:
             transformers=count,
         )
         chosen = ports.choose(plan.process_names(options), {place.variable: "0" for place in ports.PLACES.values()})
-        aws = _aws_environment(proxy.url, proxy.url)
+        aws = _aws_environment(proxy.url, {})
         env = plan.service_environment(
             {**aws, **self._names, "HEADRACE_BATCH_AGE": "1s", "HEADRACE_FAILOVER": "3s", **settings}, "key"
         )
@@ -101,6 +108,10 @@ class Pipeline:
         records = [{"PartitionKey": each.partition_key, "Data": each.data} for each in entries]
         answer = self._clients["kinesis"].put_records(StreamName=self.settings.stream_name, Records=records)
         assert answer["FailedRecordCount"] == 0
+
+    def client(self, name: str) -> Any:
+        """botocore's client of a service, past the proxy."""
+        return self._clients[name]
 
     def make_stream(self, name: str, *, shards: int) -> None:
         """A stream, and all else that the services stand on, unless it is there."""
@@ -168,10 +179,10 @@ def wait_until(condition: Callable[[], bool], seconds: float, told: Callable[[],
     return time.monotonic() - started
 
 
-def _aws_environment(aws: str, athena: str) -> dict[str, str]:
+def _aws_environment(aws: str, others: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HEADRACE_"))}
-    places = {"AWS_ENDPOINT_URL": aws, "AWS_ENDPOINT_URL_ATHENA": athena, "AWS_REGION": REGION}
-    return {**inherited, **CREDENTIALS, **places, "AWS_EC2_METADATA_DISABLED": "true"}
+    places = {"AWS_ENDPOINT_URL": aws, **{f"AWS_ENDPOINT_URL_{name.upper()}": url for name, url in others.items()}}
+    return {**inherited, **CREDENTIALS, **places, "AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 async def _ensure(settings: Settings, shards: int) -> None:

@@ -1,16 +1,19 @@
 """A service as a process of its own, and what can be seen of it from outside."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import wait_for_http
 
@@ -49,6 +52,26 @@ class Service:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def end(self, seconds: float) -> float:
+        """Seconds until a process that was told to end has done so. Fails when it takes longer, or ends in an error."""
+        assert self._process is not None
+        started = time.monotonic()
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it has not ended within {seconds} s: {self.tail()}") from None
+        assert status in {0, -signal.SIGTERM}, f"it ended with {status}: {self.tail()}"  # as early as in its imports
+        return time.monotonic() - started
+
+    def failed(self) -> bool:
+        """Whether it has ended in an error."""
+        assert self._process is not None
+        return bool(self._process.poll())
+
+    def configure(self, **settings: str) -> None:
+        """Settings of the next process."""
+        self._env |= settings
 
     def signal(self, number: signal.Signals) -> None:
         """Any other signal; returns at once."""
@@ -94,6 +117,14 @@ class Service:
                 self._read += len(whole) + len(end)
                 self._said.update(_event(line) for line in whole.splitlines())
             return self._said[event]
+
+    def lines(self) -> Iterator[Mapping[str, Any]]:
+        """All that it has said, but for what a killed process left unfinished and what is no line of ours."""
+        with self._log.open("rb") as log:
+            for line in log:
+                with contextlib.suppress(ValueError):
+                    if isinstance(said := json.loads(line), dict):
+                        yield said
 
     def tail(self) -> str:
         """The end of its log, for a failure's message."""

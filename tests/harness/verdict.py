@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import io
+import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import pyarrow.parquet as pq
@@ -26,8 +27,9 @@ from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.model import Lease, lease_prefix, lineage
 from headrace.stream.kinesis.shards import describe
 from services.api_consumer.app import cursor_keys
-from tests.chaos.traffic import Row, Traffic
-from tests.faults.pipeline import REGION, Pipeline
+from tests.harness.long_run import line
+from tests.harness.pipeline import REGION, Pipeline
+from tests.harness.traffic import Row, Traffic
 
 DRAIN_SECONDS = 60.0
 DRAIN_EVENTS_A_SECOND = 1_000
@@ -41,19 +43,30 @@ class Verdict:
     """What was found."""
 
     landed: int = 0
-    lost: Counter[Row] = field(default_factory=Counter)
-    doubled: Counter[Row] = field(default_factory=Counter)
-    """Rows beyond those of the input, be they repeats or foreign."""
+    lost: Counter[str] = field(default_factory=Counter)
+    doubled: Counter[str] = field(default_factory=Counter)
+    """Rows beyond those of the input, be they repeats or foreign; by key, as those that are lost."""
+    where: list[str] = field(default_factory=list)
+    """Some of those as they are, with the objects that hold them."""
     duplicates: int = 0
     """Records dropped as repeats."""
     batches: int = 0
     faults: list[str] = field(default_factory=list)
     """Whatever else is not as it should be, in words."""
 
+    def report(self) -> Iterator[str]:
+        """What was found, in numbers."""
+        yield line("batches", self.batches)
+        yield line("repeats dropped", self.duplicates)
+        yield line("rows", self.landed)
+        yield line("lost", self.lost.total())
+        yield line("doubled", self.doubled.total())
+
     def require_exactly_once(self, again: str) -> None:
         """Fail unless rows, counts and books are those of the input; `again` is the command that shows it once more."""
         rows = {"lost": self.lost, "doubled or foreign": self.doubled}
         wrong = [f"{some.total()} {what}, such as {next(iter(some))}" for what, some in rows.items() if some]
+        wrong += self.where
         wrong += [f"{len(self.faults)} more is not as it should be:", *self.faults[:EXAMPLES]] if self.faults else []
         if wrong:
             pytest.fail("\n".join([*wrong, again]), pytrace=False)
@@ -136,10 +149,14 @@ class _Examination:
         digests = {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
         self._complain("objects that no manifest knows, or of other bytes", digests.items() - promised.items())
         self._complain("objects that are missing", promised.items() - digests.items())
-        rows = Counter(row for body in bodies.values() for row in _rows_of(body))
+        rows = Counter(row.key for body in bodies.values() for row in _rows_of(body))
         self._found.landed = rows.total()
         self._found.lost = self._traffic.rows - rows
         self._found.doubled = rows - self._traffic.rows
+        shown = set(itertools.islice(self._found.doubled, EXAMPLES))
+        self._found.where = [
+            f"{key}: {row}" for key, body in bodies.items() if shown for row in _rows_of(body) if row.key in shown
+        ]
 
     async def _chain(self, lease: Lease) -> Sequence[Manifest]:
         """All manifests of a shard, the last first; each begins where the one before it ends."""

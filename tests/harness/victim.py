@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import Any
 
-from tests.chaos.schedule import LATE_SECONDS, Aim, Blow, Moment, Way
-from tests.faults.actions import Action
-from tests.faults.proxy import FaultProxy, Rule
-from tests.faults.service import Service
+from tests.harness.actions import Action
+from tests.harness.blows import Aim, Blow, Moment, Way, late
+from tests.harness.proxy import FaultProxy, Rule
+from tests.harness.service import Service
 
 AIM_SECONDS = 4.0
 """A worker without leases comes to no step; then it is hit where it stands."""
@@ -28,11 +28,10 @@ STEPS: Mapping[Aim, Mapping[str, Any]] = {
     Aim.TAKE: {"service": "dynamodb", "operations": frozenset({"UpdateItem"}), "says": b"ADD #epoch :one"},
 }
 """How the calls of a step are told from others."""
-MOMENTS: Mapping[Moment, Mapping[str, Any]] = {
-    Moment.NEVER: {"action": Action.DROP_BEFORE},
-    Moment.DONE: {"action": Action.PASS},
-    Moment.LATE: {"action": Action.DELAY, "seconds": LATE_SECONDS},
-}
+MOMENTS = {Moment.NEVER: Action.DROP_BEFORE, Moment.DONE: Action.PASS, Moment.LATE: Action.DELAY}
+SIGNALS = {Way.KILL: Signals.SIGKILL, Way.TERM: Signals.SIGTERM, Way.STOP: Signals.SIGSTOP}
+DRAIN_SECONDS = 30.0
+"""A process that was told to end and has not by then hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,18 @@ class Hit:
 
 
 class Victim:
-    """One service, and what was done to it."""
+    """One service, and what was done to it. `before_birth` is called ahead of each life but the first."""
 
-    def __init__(self, service: Service, proxy: FaultProxy) -> None:
+    def __init__(
+        self, service: Service, proxy: FaultProxy, *, failover: float, before_birth: Callable[[], None] = lambda: None
+    ) -> None:
         self.service = service
         self.proxy = proxy
         self.hits: list[Hit] = []
+        self.drains: list[float] = []
+        """Seconds from each SIGTERM to the end of the process."""
+        self._failover = failover
+        self._before_birth = before_birth
         self._done = 0
 
     @property
@@ -59,20 +64,24 @@ class Victim:
         """How often it was hit in which way."""
         return Counter(hit.way for hit in self.hits)
 
-    def suffer(self, blows: Sequence[Blow], *, started: float, over: threading.Event) -> None:
-        """All blows in turn, each at its time (`started` is monotonic seconds), until it is `over`."""
+    def suffer(self, blows: Sequence[Blow], wait: Callable[[float], bool], over: threading.Event) -> None:
+        """All blows in turn, until it is `over`; `wait` returns when a blow's time has come, True when it is over."""
         for blow in blows:
-            if over.wait(max(0.0, started + blow.at - time.monotonic())) or self._respite(over):
+            if wait(blow.at) or self._respite(over):
                 return
+            assert not self.service.failed(), f"it has ended by itself: {self.service.tail()}"
             aim = self._strike(blow)
             self.hits.append(Hit(blow.way, aim, blow.moment))
+            if blow.way is Way.TERM:
+                self.drains.append(self.service.end(DRAIN_SECONDS))
             over.wait(blow.seconds)  # how long it is away is the scenario
             self._done = self._achieved()
-            if blow.way is Way.KILL:
-                self.service.kill()  # buries it
-                self.service.start(ready=False)
-            else:
+            if blow.way is Way.STOP:
                 self.service.signal(Signals.SIGCONT)
+            else:
+                self.service.kill()  # buries it
+                self._before_birth()
+                self.service.start(ready=False)
 
     def _respite(self, over: threading.Event) -> bool:
         """Let it come to work first, since blows in a row hit nothing but starts. Whether it is over meanwhile."""
@@ -87,10 +96,10 @@ class Victim:
 
     def _strike(self, blow: Blow) -> Aim | None:
         """Hit it at the step that is aimed at, or else where it stands; returns the step."""
-        number = Signals.SIGKILL if blow.way is Way.KILL else Signals.SIGSTOP
-        trigger = _Trigger(lambda: self.service.signal(number))
+        trigger = _Trigger(lambda: self.service.signal(SIGNALS[blow.way]))
         if blow.aim is not None:
-            rule = Rule(**STEPS[blow.aim], **MOMENTS[blow.moment], limit=1, then=trigger.pull)
+            seconds = late(self._failover)  # of a delay; no other action heeds it
+            rule = Rule(**STEPS[blow.aim], action=MOMENTS[blow.moment], seconds=seconds, limit=1, then=trigger.pull)
             with self.proxy.rules(rule):
                 trigger.pulled.wait(AIM_SECONDS)
         aimed = trigger.pulled.is_set()
