@@ -78,13 +78,15 @@ soak: env ## Exactly once on real engines: kills, drains, stops, lies, reshards 
 	  --events $(EVENTS) --seed $(SEED) $(ARGS)
 
 prove: EVENTS = 2000000
-prove: env ## make soak with ten times as many events (an hour, by hand)
+prove: SEEDS = 3000
+prove: env ## simulate and soak ten times as long (an hour, by hand)
+	@$(MAKE) --no-print-directory simulate SEEDS=$(SEEDS)
 	@$(MAKE) --no-print-directory soak EVENTS=$(EVENTS)
 
 model: env ## The delivery protocol as a model, state by state, and its mutants (about a minute)
 	@$(BIN)/python -m tests.model $(ARGS)
 
-simulate: env ## The fleet on a virtual clock: every fault at every call, SEEDS=300 random walks, mutants, fleets of 100 workers (four minutes)
+simulate: env ## The fleet on a virtual clock: every fault at every call, SEEDS=300 walks, mutants, fleets (four minutes)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.json

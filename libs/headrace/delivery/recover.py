@@ -9,7 +9,7 @@ from headrace.delivery.deliver import Delivery
 from headrace.delivery.manifest import Manifest, decode, manifest_key
 from headrace.delivery.remember import rebuild
 from headrace.delivery.window import DedupWindow
-from headrace.errors import HaltedError, NotFoundError
+from headrace.errors import HaltedError, LeaseLostError, NotFoundError
 from headrace.lake.layout import manifest_prefix, numbers_of_manifest
 from headrace.lake.ports import ObjectStore
 from headrace.leases.model import Intent, Lease
@@ -105,7 +105,7 @@ class Recovery:
         return count
 
     async def _adopt(self, lease: Lease, newest: Manifest | None, last: int) -> Lease:
-        get_logger().warning("control.adopted", shard=lease.shard_id, row=lease.batch_no, batch_no=last + 1)
+        await self._still_ours(lease)
         found = replace(lease, batch_no=last + 1)
         if newest is not None:
             await self._delivery.apply(newest)
@@ -116,7 +116,19 @@ class Recovery:
                 ledger=newest.totals,
                 complete_through=newest.last_arrival,
             )
-        return await self._leases.adopt(lease, found)
+        adopted = await self._leases.adopt(lease, found)
+        get_logger().warning("control.adopted", shard=lease.shard_id, row=lease.batch_no, batch_no=adopted.batch_no)
+        return adopted
+
+    async def _still_ours(self, lease: Lease) -> None:
+        """Raise `LeaseLostError` for a lease that is another's by now.
+
+        The answer to a take may come so late that the next owner has committed since: then its row is as old as a
+        restored one, but what is missing in it is not ours to make good.
+        """
+        row = await self._leases.get(lease.key)
+        if row is None or (row.owner, row.epoch) != (lease.owner, lease.epoch):
+            raise LeaseLostError(f"{lease.key} has changed while it was taken: {row}")
 
     async def _load(self, key: str) -> Manifest:
         return decode(key, await self._store.get(key))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.delivery.manifest import VERSION, Manifest, decode, encode, manifest_key
-from headrace.errors import HaltedError
+from headrace.errors import HaltedError, LeaseLostError
 from headrace.lake.memory import MemoryStore
 from headrace.leases.memory import MemoryLeaseStore
 from headrace.leases.model import Intent
@@ -192,6 +192,21 @@ async def test_a_batch_of_nothing_but_repeats_keeps_its_number_when_the_table_fo
     found = await settled(shard_on(shard, shard.leases), await shard.take("new"))
     assert (found.checkpoint, found.batch_no) == ("2", 2)
     assert found.ledger.duplicates == 1
+
+
+async def test_a_take_that_is_answered_after_the_next_ones_changes_nothing() -> None:
+    shard = Shard()
+    lease = await shard.deliver([record(1)], await shard.take())
+    window = await shard.recovery.window(lease, 600.0)
+    late = await shard.take("late")
+    found = await settled(shard, await shard.take("new"))
+    repeat = msgspec.structs.replace(record(1), sequence_number="2")
+    planned = await shard.delivery.stage(shard.plan([repeat], found, window), found)
+    await shard.delivery.store.put(manifest_key(planned), encode(planned))  # not decided
+    before = copy.deepcopy(shard.counters)
+    with pytest.raises(LeaseLostError):
+        await settled(shard, late)
+    assert vars(shard.counters) == vars(before)
 
 
 def shard_on(shard: Shard, leases: MemoryLeaseStore) -> Shard:
