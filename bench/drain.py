@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 from bench.drain_process import Process
 from bench.events import SHORT_AGENT, make_events
 from headrace.clock import SystemClock
+from headrace.events.arrow import use_system_memory
 from headrace.runtime import Shutdown, spare_the_collector
 from headrace.stream.memory import MemoryStream
 from headrace.stream.ports import Entry
@@ -185,6 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     log.configure("transformer", level="WARNING")
     spare_the_collector()
+    use_system_memory()
     if arguments.idle:
         print(uvloop.run(idle(arguments.shards)))
         return

@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     batch_partitions: int = _env("HEADRACE_BATCH_PARTITIONS", default=100, about="Hour partitions per micro-batch")
     buffer_bytes: Size = _env(
         "HEADRACE_BUFFER_BYTES",
-        default=64 << 20,
+        default=96 << 20,
         about="Bytes of records a transformer holds before it stops fetching",
     )
     batch_age: Seconds = _env("HEADRACE_BATCH_AGE", default=60.0, about="Longest wait of a record in a micro-batch")

@@ -15,6 +15,7 @@ from headrace.delivery.fleet import Fleet
 from headrace.delivery.plan import STAGE, Planner
 from headrace.delivery.recover import Recovery
 from headrace.delivery.shard import ShardWorker
+from headrace.events.arrow import use_system_memory
 from headrace.events.transform import Transformer
 from headrace.lake.s3 import S3Store
 from headrace.leases.dynamodb import DynamoLeaseStore
@@ -31,6 +32,7 @@ from headrace.stream.shard_map import ShardMap
 async def main(context: Context) -> None:
     """Land the stream until told to stop."""
     settings, clock, metrics = context.settings, context.clock, context.metrics
+    use_system_memory()
     async with (
         AwsSession(settings.region, metrics=metrics) as aws,
         open_reader(settings, aws, metrics, clock) as stream,

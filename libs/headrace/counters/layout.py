@@ -199,16 +199,13 @@ def plan(origin: str, deltas: Deltas, now: float) -> dict[ItemKey, Addition]:
             partition = entity_partition(entity, entity_key(entity_id), spread_no)
             items = of_entity[entity, entity_id] = partitions.setdefault(partition, {})
         for sort_key, _, hour in places[minute]:
+            added = fields if hour is None else fields + [(_in_hour(name, hour), value) for name, value in fields]
             numbers = items.get(sort_key)
             if numbers is None:
-                numbers = items[sort_key] = dict(fields)
-            else:
-                for name, value in fields:
-                    numbers[name] = numbers.get(name, 0) + value
-            if hour is not None:
-                for name, value in fields:
-                    hourly = _in_hour(name, hour)
-                    numbers[hourly] = numbers.get(hourly, 0) + value
+                items[sort_key] = dict(added)
+                continue
+            for name, value in added:
+                numbers[name] = numbers.get(name, 0) + value
     return {
         ItemKey(partition, sort_key): Addition(items[sort_key], expires[sort_key])
         for partition, items in sorted(partitions.items(), key=itemgetter(0))
