@@ -39,7 +39,7 @@ IDLE_SECONDS = 1.0
 """Between two looks at a shard that is read to its tip, as the reader of Kinesis does."""
 QUIET_SECONDS = 10.0
 DRAIN_SECONDS = 60.0
-LOOK_SECONDS = 0.005
+LOOK_SECONDS = 0.02
 REPEATS = 2
 
 

@@ -15,8 +15,8 @@ FIRST_PAGES = 64
 PARTS = 3
 """So many batches fill the limit: one that gathers and two on their way. With two parts deliveries run out of work
 while the next batch gathers; then all shards fetch, and batches become small."""
-PLANS_AT_ONCE = 2
-"""One for each core of a small machine. What of it is Python takes turns, what is Arrow's does not."""
+PLANS_AT_ONCE = 1
+"""Most of a plan is Python, and two of them would take turns: more CPU and memory for a few per cent of time."""
 
 
 class Share:

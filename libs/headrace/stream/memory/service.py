@@ -127,15 +127,13 @@ class MemoryKinesis:
 
     def _cut(self, log: Log, start: int, limit: int) -> tuple[list[Record], int]:
         """A page, and its bytes. One record always fits."""
-        records: list[Record] = []
-        size = 0
-        for record in log.records[start : start + limit]:
-            more = len(record.data) + len(record.partition_key.encode())
-            if records and size + more > self._limits.page_bytes:
-                break
-            records.append(record)
-            size += more
-        return records, size
+        page = log.records[start : start + limit]
+        sizes = [len(record.data) + len(record.partition_key.encode()) for record in page]
+        size = sum(sizes)
+        while len(page) > 1 and size > self._limits.page_bytes:
+            page.pop()
+            size -= sizes.pop()
+        return page, size
 
     def _unlucky(self, probability: float) -> bool:
         return probability > 0 and self._luck.random() < probability
