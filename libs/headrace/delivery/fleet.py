@@ -91,6 +91,8 @@ class Fleet:
             if key in self._running:
                 self._running[key].stop.request()
         for lease in change.gained:
+            if lease.key in self._running:  # of an earlier epoch: whatever it decides on is refused
+                self._running[lease.key].task.cancel()
             worker, stop = self._make_worker(lease), shutdown.part()
             if self._draining:
                 stop.request()

@@ -111,7 +111,7 @@ class ShardWorker:
         self._hash_range = EVERY_KEY
         self._ask_gone = is_gone
         self._start_time = start_time
-        self._settled = False
+        self._settled = self._abandoned = False
         self._gap: Gap | None = None
         self._patience = Patience(clock, health)
         self._tip_at: float | None = None
@@ -232,13 +232,16 @@ class ShardWorker:
     async def _flush(self, shutdown: Shutdown, *, everything: bool) -> None:
         """Deliver what is due, or everything."""
         with self._budget.delivery(self._share):
-            while self._batch and (everything or self._batch.due(self._clock.monotonic())):
+            while self._batch and not self._abandoned and (everything or self._batch.due(self._clock.monotonic())):
                 with unit_of_work(batch_no=self._lease.batch_no):
-                    if not await self._deliver(shutdown):
-                        return
+                    await self._deliver(shutdown)
 
-    async def _deliver(self, shutdown: Shutdown) -> bool:
-        """The front of what is gathered; False when the drain's deadline passes first."""
+    async def _deliver(self, shutdown: Shutdown) -> None:
+        """The front of what is gathered. Once told to stop it may be abandoned, and then nothing is delivered any more.
+
+        Its manifest may be decided on, and a second plan under this epoch would take its place: the next owner repeats
+        the batch, or finishes it.
+        """
         plan = await self._plan()
         self._tripwire.check(plan)
         last = plan.records == len(self._batch.records)
@@ -246,7 +249,8 @@ class ShardWorker:
         attempt = self._delivery.attempt(plan, self._lease)
         committed = await self._patience.insist("deliver", partial(attempt.run, caught_up_at=caught_up_at), shutdown)
         if committed is None:
-            return False  # the next owner repeats the batch, or finishes it
+            self._abandoned = True
+            return
         self._lease = committed
         self._caught_up_at = caught_up_at
         self._metrics.complete_through.labels(self._lease.shard_id).set(caught_up_at or plan.last_arrival)
@@ -255,7 +259,6 @@ class ShardWorker:
         self._budget.give_back(self._share, held - self._batch.footprint)
         self._metrics.buffer_bytes.labels(self._lease.shard_id).set(self._batch.bytes)
         self._window.remember(plan.event_ids, plan.last_arrival)
-        return True
 
     async def _plan(self) -> BatchPlan:
         records = self._batch.head()
