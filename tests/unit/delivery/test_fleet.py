@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.counters.memory import MemoryCounters
 from headrace.counters.ports import Entity, Window
 from headrace.delivery.batch import RECORD_BYTES, BatchPolicy
 from headrace.errors import AccessError, HaltedError, RequestError, UnavailableError
@@ -151,6 +152,23 @@ async def test_a_store_that_refuses_us_holds_the_shard_at_its_place_until_it_let
     assert await world.ids() == [str(n) for n in range(10)]
 
 
+async def test_a_decided_batch_that_is_abandoned_at_a_stop_is_finished_by_the_next_owner() -> None:
+    world = World(shards=1)
+    granted, world.counters = world.counters, DeniedCounters()
+    await world.stream.put([event(n) for n in range(10)])
+    async with world.run():
+        async with asyncio.timeout(PATIENCE):
+            while not await refused(world):
+                await asyncio.sleep(0.01)
+    [row] = await world.leases.list(lease_prefix(await world.stream.info()))
+    assert row.intent is not None
+    assert hashlib.sha256(await world.store.get(row.intent.manifest)).hexdigest() == row.intent.sha256
+    world.counters = granted
+    async with world.run():
+        await world.until(lambda ledger: ledger.received == 10)
+    assert await world.ids() == [str(n) for n in range(10)]
+
+
 async def test_a_request_that_is_refused_as_malformed_halts_its_shard_and_not_the_process() -> None:
     world = World(shards=1)
     await world.stream.put([event(n) for n in range(10)])
@@ -201,6 +219,13 @@ class Silent(MemoryStore):
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         raise UnavailableError("down")
         yield
+
+
+class DeniedCounters(MemoryCounters):
+    """Nobody may write."""
+
+    async def apply(self, *_: object, **__: object) -> None:
+        raise AccessError("denied")
 
 
 async def refused(world: World) -> bool:
