@@ -125,15 +125,12 @@ def stats_rows() -> list[Row]:
         ("stats_api_p99", "ms", found.headrace.p99, found.bare.p99),
         ("stats_api_reads", "backend reads", found.reads, found.fewest_reads),
     ]
-    return [
-        Row(name=name, unit=unit, headrace=ours, per_record=None, async_kinesis=None, limit=limit)
-        for name, unit, ours, limit in rows
-    ]
+    return _measured(rows)
 
 
-def drain_rows() -> list[Row]:
+def drain_rows(events: int) -> list[Row]:
     """A transformer on memory adapters, the whole protocol included. Limit: what we ask of it, where we do."""
-    usual, few, many = *drain.measure(8), *drain.measure(4, 64, events=2 * drain.EVENTS)
+    usual, few, many = *drain.measure(8, events=events), *drain.measure(4, 64, events=2 * events)
     rows: list[tuple[str, str, float, float | None]] = [
         ("drain", "events/s", usual.rate, 120_000.0),
         ("drain_cpu", UNIT, usual.cpu_us, None),
@@ -143,6 +140,11 @@ def drain_rows() -> list[Row]:
         ("drain_control", "calls per 1,000 events", usual.per_thousand(usual.control_calls), None),
         ("drain_s3", "calls per 1,000 events", usual.per_thousand(usual.s3_calls), None),
     ]
+    return _measured(rows)
+
+
+def _measured(rows: Sequence[tuple[str, str, float, float | None]]) -> list[Row]:
+    """Rows of name, unit, our figure and the limit: nobody else is measured beside us."""
     return [
         Row(name=name, unit=unit, headrace=ours, per_record=None, async_kinesis=None, limit=limit)
         for name, unit, ours, limit in rows
@@ -154,6 +156,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=50_000, help="events in memory (default %(default)s)")
     parser.add_argument("--streamed", type=int, default=40_000, help="events on the local stream (default %(default)s)")
+    parser.add_argument(
+        "--drained", type=int, default=drain.EVENTS, help="events that a transformer drains (default %(default)s)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the figures go")
     arguments = parser.parse_args()
     spare_the_collector()  # as every service does
@@ -170,7 +175,7 @@ def main() -> None:
             delivered(make_events(2 * arguments.events)),  # a batch of the default size
         ]
         rows += stats_rows()
-    rows += drain_rows()
+    rows += drain_rows(arguments.drained)
     arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
 

@@ -41,6 +41,11 @@ def test_pairs_of_faults_are_survived() -> None:
             assert run(case).violation is None, case.reproduce
 
 
+def test_a_shard_that_is_gained_again_while_its_former_worker_clings_to_it_has_one_worker() -> None:
+    outcome = run(Case(seed=127, manner=Manner.CLINGING))  # else the former one outlives SIGTERM
+    assert outcome.violation is None, outcome.case.reproduce
+
+
 @pytest.mark.parametrize("manner", list(Manner))
 def test_a_hand_over_against_all_manners_costs_no_record(manner: Manner) -> None:
     for case in rude(manner, 1):

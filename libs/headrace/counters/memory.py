@@ -44,7 +44,7 @@ class MemoryCounters:
         for key, addition in additions.items():
             item = self._items.get(key)
             if item is None:
-                self._items[key] = _Item(batch_no, {**addition.numbers})
+                self._items[key] = _Item(batch_no, dict(addition.numbers))
             elif item.last < batch_no:
                 item.last = batch_no
                 _add(item.numbers, addition.numbers)
