@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BENCH  := .venv-bench
 CLIENTS := .venv-clients
+SPARK  := .venv-spark
 ENGINES := .engines
 UV     := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 ARGS   ?=
@@ -13,7 +14,7 @@ SEED   ?= 1
 SEEDS  ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-api test-clients test-data test-engines test-faults test-chaos soak prove compose-test model simulate bench bench-latency docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-engines test-spark test-faults test-chaos soak prove compose-test model simulate bench bench-latency bench-batch docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,11 +60,19 @@ $(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
 	@$(UV) pip sync --quiet --python $(CLIENTS)/bin/python --require-hashes requirements/clients.txt
 	@touch $@
 
-test-engines: env ## The contract suites on kinesis-local and DynamoDB Local; needs node 20, npm and a JDK 17
+test-engines: test-spark ## Contract suites on kinesis-local and DynamoDB Local; Spark; needs node 20, npm, a JDK 17
 	@$(BIN)/python scripts/engines.py $(ENGINES)
 	@HEADRACE_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/pytest tests/contract/test_stream.py tests/contract/test_stream_places.py \
 	  tests/contract/test_resharding.py tests/contract/test_shard_sync.py tests/contract/test_gaps.py \
 	  tests/contract/leases tests/contract/counters tests/contract/test_state.py $(ARGS)
+
+test-spark: $(SPARK)/.installed ## The medallion on PySpark and on DuckDB, row by row; needs a JDK 17
+	@PYTHONPATH=$(CURDIR)/libs:$(CURDIR) $(SPARK)/bin/python -m pytest tests/spark $(ARGS)
+
+$(SPARK)/.installed: $(STAMP) requirements/spark.txt
+	@test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+	@$(UV) pip sync --quiet --python $(SPARK)/bin/python --require-hashes requirements/spark.txt
+	@touch $@
 
 test-faults: env ## Outages and kill -9 of every service, through a fault proxy (about six minutes)
 	@$(BIN)/pytest tests/faults $(ARGS)
@@ -95,6 +104,9 @@ bench: $(BENCH)/.installed ## CPU per event beside peers; writes bench/results.j
 bench-latency: $(BENCH)/.installed ## Seconds from the poll to a count and to an answer of Athena; adds to bench/results.json
 	@PYTHONPATH=$(CURDIR)/libs:$(CURDIR) $(BENCH)/bin/python -m bench.latency $(ARGS)
 
+bench-batch: $(BENCH)/.installed ## Bronze to gold beside DuckDB and the reference (about six minutes); adds to bench/results.json
+	@PYTHONPATH=$(CURDIR)/libs:$(CURDIR) $(BENCH)/bin/python -m bench.batch $(ARGS)
+
 $(BENCH)/.installed: $(STAMP) requirements/bench.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@$(UV) pip sync --quiet --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
@@ -107,5 +119,5 @@ lock: env ## Compile pyproject.toml into requirements/*.txt, with hashes
 	@scripts/lock.sh $(BIN)/uv $(ARGS)
 
 clean: ## Remove .venv, .headrace, .soak and caches
-	rm -rf $(VENV) $(BENCH) $(CLIENTS) $(ENGINES) .headrace .soak .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) $(CLIENTS) $(SPARK) $(ENGINES) .headrace .soak .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,6 @@ import json
 import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import botocore.serialize
@@ -21,26 +20,14 @@ from bench import delivery, drain, peers, per_record, stats_api
 from bench.events import make_events
 from bench.headrace_path import land, page_to_body
 from bench.measure import cpu_us, cpu_us_async
+from bench.results import RESULTS, Row, add
 from headrace.runtime import spare_the_collector
 from headrace.stream.kinesis.wire import decode_get_records
 
-RESULTS = Path(__file__).parent / "results.json"
 UNIT = "µs CPU per event"
 PAGE_EVENTS = 500
 WHOLE = 1000
 """From here on decimals tell nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the result; None where there is nothing to compare with. Lower is better, unless it is a rate."""
-
-    name: str
-    unit: str
-    headrace: float
-    per_record: float | None
-    async_kinesis: float | None
-    limit: float | None
 
 
 def wire_decode(payloads: Sequence[bytes], streamed: int, endpoint: str) -> Row:
@@ -176,12 +163,8 @@ def main() -> None:
         ]
         rows += stats_rows()
     rows += drain_rows(arguments.drained)
-    arguments.output.write_text(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+    add(arguments.output, rows)
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
-
-
-def _rounded(row: Row) -> dict[str, object]:
-    return {name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(row).items()}
 
 
 def _table(rows: Sequence[Row], caption: str) -> Table:

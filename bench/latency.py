@@ -26,6 +26,7 @@ from aiohttp import web
 from rich.console import Console
 from rich.table import Table
 
+from bench.results import RESULTS, Row, add
 from deploy.local.emulator import CREDENTIALS
 from headrace.aws.session import AwsSession
 from headrace.catalog.athena import AthenaClient
@@ -33,7 +34,6 @@ from headrace.clock import SystemClock
 from headrace.errors import RequestError, RetryableError
 from headrace.settings import load
 
-RESULTS = Path(__file__).parent / "results.json"
 FLUSH_SECONDS = 4.0
 """A batch's age in `headrace up`."""
 COUNTED_WITHIN, QUERYABLE_WITHIN = FLUSH_SECONDS + 2, FLUSH_SECONDS + 10
@@ -207,23 +207,6 @@ def quantile(waits: Sequence[float], share: float) -> float:
     return waits[min(len(waits) - 1, int(share * len(waits)))]
 
 
-def store(path: Path, figures: dict[str, tuple[float, float]]) -> None:
-    """Put the figures (p95, limit) among the rows of the file; the others stay."""
-    rows = [row for row in json.loads(path.read_text()) if row["name"] not in figures] if path.exists() else []
-    rows += [
-        {
-            "name": name,
-            "unit": "s",
-            "headrace": round(p95, 2),
-            "per_record": None,
-            "async_kinesis": None,
-            "limit": limit,
-        }
-        for name, (p95, limit) in figures.items()
-    ]
-    path.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
     """Measure, print the table, write the results. Ends with 1 when a probe never came through."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -237,11 +220,11 @@ def main() -> None:
     table = Table(title=f"seconds from the poll, {arguments.rate:g} events/s for {arguments.seconds:g} s")
     for column in ("what", "probes", "p50", "p95", "max", "limit"):
         table.add_column(column, justify="left" if column == "what" else "right")
-    figures = {}
+    figures = []
     rows = [("latency_counted", counted, COUNTED_WITHIN), ("latency_queryable", queried, QUERYABLE_WITHIN)]
     for name, waits, limit in rows:
         if waits:
-            figures[name] = (quantile(waits, 0.95), limit)
+            figures.append(Row(name=name, unit="s", headrace=quantile(waits, 0.95), limit=limit))
             shown = (statistics.median(waits), quantile(waits, 0.95), waits[-1])
             table.add_row(name, f"{len(waits)}/{len(probes.polled)}", *(f"{wait:.2f}" for wait in shown), f"{limit:g}")
     Console().print(table)
@@ -249,7 +232,7 @@ def main() -> None:
         Console().print(f"{service}: {peak:.0f} MiB at most")
     if len(counted) < len(probes.polled) or len(queried) < len(probes.polled) or not probes.polled:
         sys.exit("some probes never came through")
-    store(arguments.output, figures)
+    add(arguments.output, figures)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": ("cli.doctor:doctor", "Show the settings and check what they point at."),
 }
 JOBS = {
+    "medallion": ("cli.jobs:medallion", "Bronze to silver to gold: clean days and answers, run by run."),
     "partitions": ("cli.jobs:partitions", "Compare the bucket with the table's partitions, and repair."),
     "reconcile": ("cli.jobs:reconcile", "Prove that what was read is what landed, hour by hour."),
     "replay": ("cli.jobs:replay", "Put dead letters right and land them, once."),

@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that follow from the code: module map, settings, columns of an event, gaps of the engines.
+"""Writes the parts of docs/ that follow from the code: modules, settings, columns of events and gold, engines' gaps.
 
 Usage: python scripts/generate_docs.py [--check]
 """
@@ -15,6 +15,7 @@ from headrace.settings import METRICS_PORTS, Settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+from jobs.medallion.tables import GOLD, GOLD_RUNS  # noqa: E402 - found below ROOT when nothing is installed
 from tests.contract.engines import Gap  # noqa: E402 - tests are no package that is installed
 
 FOLDERS = ("libs/headrace", "services", "jobs", "cli", "deploy", "bench")
@@ -53,6 +54,17 @@ def columns() -> str:
     return "\n".join(lines) + "\n"
 
 
+def gold() -> str:
+    """A table row per column of gold."""
+    lines = ["| table | column | type | |", "|---|---|---|---|"]
+    lines += [
+        f"| `{table.name}` | `{column.name}` | {column.type} | {column.about} |"
+        for table in (*GOLD, GOLD_RUNS)
+        for column in table.columns
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def engines() -> str:
     """A table row per known difference between an engine and AWS."""
     lines = ["| engine | port | there | on AWS | what we make of it is shown by | noticed when it is gone |"]
@@ -70,6 +82,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/settings.md", settings),
     "columns": ("docs/events.md", columns),
     "engines": ("docs/engines.md", engines),
+    "gold": ("docs/medallion.md", gold),
 }
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles pyproject.toml into requirements/*.txt: one lock for development, one for the bench, one for each image. Usage: lock.sh path/to/uv [option of
+# Compiles pyproject.toml into requirements/*.txt: one lock for development, one for the bench, one for Spark, one for each image. Usage: lock.sh path/to/uv [option of
 # uv pip compile, such as --upgrade]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +18,8 @@ compile dev pyproject.toml --extra local --group test --group check
 compile bench pyproject.toml --extra local --group bench --constraint requirements/dev.txt
 # Only the group: its botocore is not ours.
 compile clients --group clients
+# Apart for its size. Its tests compare with DuckDB, so all that those need is there, too.
+compile spark pyproject.toml --extra local --extra spark --group test --group spark --constraint requirements/dev.txt
 # An image gets what development got: the same versions, fewer of them.
 for image in api-consumer transformer partitioner stats-api local; do
   compile "$image" pyproject.toml --extra "$image" --constraint requirements/dev.txt

@@ -184,6 +184,23 @@ class Settings(BaseSettings):
         "HEADRACE_ANONYMOUS_KEY", default=SecretStr("headrace"), about="Key of the hash behind anon- users"
     )
 
+    # Medallion
+    medallion_grace: Seconds = _env(
+        "HEADRACE_MEDALLION_GRACE", default=3600.0, about="From a run to the end of the files that it replaced"
+    )
+    medallion_lock: Annotated[Seconds, Field(ge=3)] = _env(
+        "HEADRACE_MEDALLION_LOCK", default=60.0, about="The lock of a run that was killed ends after so long"
+    )
+    medallion_memory: Size = _env(
+        "HEADRACE_MEDALLION_MEMORY", default=1 << 30, about="Bytes for DuckDB; batches of rows come on top"
+    )
+    medallion_threads: Annotated[int, Field(ge=1)] = _env(
+        "HEADRACE_MEDALLION_THREADS", default=2, about="Groups of files that are read at once; each takes memory"
+    )
+    medallion_scratch: str = _env(
+        "HEADRACE_MEDALLION_SCRATCH", default="", about="Folder for files of a run; default: the system's temporary one"
+    )
+
     # Serving
     stats_port: Port = _env("HEADRACE_STATS_PORT", default=8080, about="Stats API")
     metrics_port: Port | None = _env("HEADRACE_METRICS_PORT", default=None, about="/metrics /livez /readyz")

@@ -25,6 +25,7 @@ class Port(StrEnum):
     TABLES = "DynamoDB"
     OBJECTS = "S3"
     TOPICS = "SNS"
+    CATALOGUE = "Glue"
     ALL = "all"
 
 
@@ -231,6 +232,27 @@ class Gap(Enum):
         here="A message's subject may have any length and characters.",
         aws="Up to 100 characters of ASCII, no line breaks; else the message is refused.",
         shown_by=("tests/unit/test_alerts.py::test_a_subject_is_one_that_sns_takes",),
+    )
+    ONE_PAGE = Difference(
+        port=Port.CATALOGUE,
+        engines=_MINISTACK,
+        here="GetPartitions answers with all partitions of a table at once.",
+        aws="A page has 1,000 at most, and may have none though there are more.",
+        shown_by=("tests/unit/catalog/test_glue.py::test_partitions_are_read_to_the_last_page",),
+    )
+    STRAY_PARTITIONS = Difference(
+        port=Port.CATALOGUE,
+        engines=_MINISTACK,
+        here="A table that is not there takes partitions, and has none when it is asked.",
+        aws="EntityNotFoundException.",
+        shown_by=("tests/unit/catalog/test_glue.py::test_partitions_of_no_table_are_not_found",),
+    )
+    NO_BATCH_DELETE = Difference(
+        port=Port.CATALOGUE,
+        engines=_MINISTACK,
+        here="BatchDeletePartition is not known. So we drop partitions one by one, there and on AWS.",
+        aws="It drops 25 in a call.",
+        shown_by=("tests/unit/catalog/test_glue.py::test_partitions_that_are_gone_already_are_dropped",),
     )
     SAVES_LATE = Difference(
         port=Port.ALL,

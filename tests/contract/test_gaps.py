@@ -15,7 +15,7 @@ from headrace.aws.session import AwsSession
 from tests.contract.engines import FIXTURES, RUNNING, Engine, Gap, noticed
 from tests.contract.stream_world import until_active
 
-SERVICES = {"Kinesis": "kinesis", "DynamoDB": "dynamodb", "S3": "s3", "SNS": "sns"}
+SERVICES = {"Kinesis": "kinesis", "DynamoDB": "dynamodb", "S3": "s3", "SNS": "sns", "Glue": "glue"}
 KEY = {"k": {"S": "a"}}
 MIDDLE = str(2**127)
 
@@ -168,6 +168,31 @@ async def any_subject(sns: Any) -> bool:
 
 
 Probe = Callable[[Any], Awaitable[bool]]
+
+
+async def register_days(glue: Any) -> str:
+    """Two partitions of a table that is not there → their database."""
+    database = f"gaps_{uuid4().hex}"
+    await glue.create_database(DatabaseInput={"Name": database})
+    days = [{"Values": [day]} for day in ("2026-04-09", "2026-04-10")]
+    await glue.batch_create_partition(DatabaseName=database, TableName="silver", PartitionInputList=days)
+    return database
+
+
+async def stray_partitions(glue: Any) -> bool:
+    return await is_taken(register_days(glue))
+
+
+async def one_page(glue: Any) -> bool:
+    page = await glue.get_partitions(DatabaseName=await register_days(glue), TableName="silver", MaxResults=1)
+    return len(page["Partitions"]) == 2
+
+
+async def no_batch_delete(glue: Any) -> bool:
+    there = {"DatabaseName": await register_days(glue), "TableName": "silver"}
+    return not await is_taken(glue.batch_delete_partition(**there, PartitionsToDelete=[{"Values": ["2026-04-09"]}]))
+
+
 PROBES: dict[Gap, Probe] = {
     Gap.FORGETS_CLOSED_SHARDS: forgets_closed_shards,
     Gap.COUNT_EMPTIES: count_empties,
@@ -182,6 +207,9 @@ PROBES: dict[Gap, Probe] = {
     Gap.SMALL_PARTS: small_parts,
     Gap.COMPLETES_AGAIN: completes_again,
     Gap.ANY_SUBJECT: any_subject,
+    Gap.ONE_PAGE: one_page,
+    Gap.STRAY_PARTITIONS: stray_partitions,
+    Gap.NO_BATCH_DELETE: no_batch_delete,
 }
 """What shows that a gap is there, given a client of the engine."""
 OPEN = [(engine, gap) for engine in sorted(set(RUNNING.values())) for gap in noticed([engine])]

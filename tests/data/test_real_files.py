@@ -1,9 +1,6 @@
 """Real files end to end: what the table says by type, country and hour is what DuckDB finds in the files themselves."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-RUN_SECONDS = 300
-PORTS = ("LOCAL_AWS_PORT", "LOCAL_ATHENA_PORT", "SIMULATOR_PORT", "STATS_PORT", "METRICS_PORT_BASE")
+from tests.data.command import headrace
 
 COUNTS = """
 SELECT 'type' AS kind, event_type AS value, count(*) AS n FROM {table} GROUP BY 2
@@ -66,18 +61,6 @@ CASES = (
             {events: 'STRUCT(aid BIGINT, ts BIGINT, "type" VARCHAR)[]'}))""",
     ),
 )
-
-
-def headrace(*args: str) -> str:
-    """Standard output of the command line; on failure its standard error is shown."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HEADRACE_"))}
-    environ |= {f"HEADRACE_{name}": "0" for name in PORTS}
-    command = [str(Path(sys.executable).with_name("headrace")), *args]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
-    )
-    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stderr[-5000:]}"
-    return done.stdout
 
 
 def in_the_files(case: Case, files: list[str]) -> list[dict[str, Any]]:

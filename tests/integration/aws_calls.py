@@ -16,6 +16,7 @@ from headrace.counters.ports import CountKey, Counts, Entity, Metric, Window
 from headrace.errors import RetryableError
 from headrace.lake.ports import StagedObject
 from headrace.lake.s3 import S3Store
+from headrace.lake.s3_remover import S3Remover
 from headrace.leases.dynamodb import DynamoLeaseStore
 from headrace.leases.model import Intent, Lease, LeaseKey, Ledger
 from headrace.settings import Settings
@@ -47,6 +48,9 @@ class World:
 
     async def store(self, *, bucket: str = "", page_keys: int = 1000) -> S3Store:
         return S3Store(await self.aws.client("s3"), bucket or self.settings.bucket, page_keys=page_keys)
+
+    async def remover(self, *, bucket: str = "") -> S3Remover:
+        return S3Remover(await self.aws.client("s3"), bucket or self.settings.bucket)
 
     async def staged(self, key: str) -> StagedObject:
         return await (await self.store()).stage(key, b"body")
@@ -117,6 +121,40 @@ async def complete_beside_another(world: World) -> Step:
 async def complete_what_is_unknown(world: World) -> Step:
     store, staged = await world.store(), await world.staged(world.fresh())
     return lambda: store.complete(replace(staged, upload_id="none"))
+
+
+async def copy_object(world: World) -> Step:
+    store, key = await world.store(), world.fresh()
+    await store.put(key, b"body")
+
+    async def step() -> object:
+        with suppress(RetryableError):
+            await store.copy(key, f"{key}/copy")
+        return await store.get(f"{key}/copy")
+
+    return step
+
+
+async def copy_no_object(world: World) -> Step:
+    store = await world.store()
+    return lambda: store.copy("none", "copy")
+
+
+async def delete_objects(world: World) -> Step:
+    store, remover, key = await world.store(), await world.remover(), world.fresh()
+    await store.put(key, b"body")
+
+    async def step() -> object:
+        with suppress(RetryableError):
+            await remover.delete([key, "none"])
+        return await store.head(key)
+
+    return step
+
+
+async def delete_from_no_bucket(world: World) -> Step:
+    remover = await world.remover(bucket="no-such-bucket")
+    return lambda: remover.delete(["none"])
 
 
 async def get_object(world: World) -> Step:
@@ -346,6 +384,7 @@ async def partitions_of_no_table(world: World) -> Step:
 CASES: list[Case] = [
     put_object, stage, complete, complete_beside_another, complete_what_is_unknown, get_object, get_no_object, head,
     tail, tail_of_little, tail_of_nothing, list_objects, list_no_bucket,
+    copy_object, copy_no_object, delete_objects, delete_from_no_bucket,
     put_document, put_document_that_has_changed, get_document, list_documents, get_from_no_table,
     take, renew_what_is_lost, a_batch, count,
     put_records, put_records_nowhere, read, read_on_from_what_never_was, describe, describe_no_stream,

@@ -1,4 +1,4 @@
-"""What the named queries read: the bytes that the endpoint says it scanned, by span of days."""
+"""What the named queries of streamed events read: the bytes that the endpoint says it scanned, by span of days."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -45,7 +45,7 @@ async def clicks(athena_environment: str) -> AsyncIterator[AthenaClient]:
         yield athena
 
 
-@pytest.mark.parametrize("name", loader.names())
+@pytest.mark.parametrize("name", [name for name in loader.names() if ":days" in loader.load(name).text])
 async def test_a_span_of_days_scans_the_partitions_of_its_days_and_no_others(clicks: AthenaClient, name: str) -> None:
     async def scanned(first: str, last: str) -> int:
         statement = loader.load(name).render({"from": first, "to": last}, table="clicks")

@@ -166,7 +166,9 @@ class CatalogStatements:
         return Lines()
 
     def _repair(self, table: Table, known: set[tuple[str, ...]]) -> Lines:
-        found = {values for folder in self._lake.folders(table.location) if (values := partition_values(table, folder))}
+        depth = len(table.partition_keys)  # what lies deeper is in the partition all the same
+        folders = {"/".join(folder.split("/")[:depth]) for folder in self._lake.folders(table.location)}
+        found = {values for folder in folders if (values := partition_values(table, folder))}
         missing = sorted(found - known)
         self._glue.add_partitions(
             table,

@@ -5,9 +5,10 @@ holds the macros; every query has a cursor of its own, which its `interrupt` sto
 """
 
 import contextlib
-import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import duckdb
@@ -16,12 +17,14 @@ from sqlglot import exp
 
 from deploy.local.athena import dialect, information_schema
 from deploy.local.athena.errors import QueryFailedError
+from deploy.local.athena.failures import failures
 from deploy.local.athena.functions import MACROS
 from deploy.local.athena.glue import Glue
 from deploy.local.athena.glue_items import Partition, Table
 from deploy.local.athena.hive_types import ColumnInfo, column_info, table_type
+from deploy.local.athena.pruning import condition_on
 from deploy.local.athena.rewrite import to_duckdb
-from deploy.local.athena.scan import Lake, TableScan
+from deploy.local.athena.scan import NUMBER, Lake, TableScan, partition_table
 from deploy.local.athena.storage import Format
 from deploy.local.athena.text_scan import TextScan
 
@@ -47,8 +50,14 @@ Input: TypeAlias = TableScan | pa.Table
 """What a name in a query stands for: files, or rows about the catalogue."""
 
 
-class CancelledError(QueryFailedError):
-    """The query was stopped while it ran."""
+@dataclass(slots=True)
+class Inputs:
+    """What one query reads. Of each table it sees one state, however often it reads it."""
+
+    found: dict[tuple[str, str, str | None], Input] = field(default_factory=dict)
+    """By database, name, and what is asked of the partition keys there."""
+    partitions: dict[tuple[str, str], Callable[[], Sequence[Partition]]] = field(default_factory=dict)
+    """Of a table, looked up when they are needed first."""
 
 
 @dataclass(kw_only=True)
@@ -66,7 +75,7 @@ class Running:
 
     def batches(self) -> Iterator[list[tuple[Any, ...]]]:
         """Rows as Python values. Raises `QueryFailedError`."""
-        with _failures():
+        with failures():
             while rows := self.cursor.fetchmany(BATCH_ROWS):
                 yield rows
 
@@ -99,7 +108,7 @@ class Rows:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Rows as Arrow. Raises `QueryFailedError`."""
-        with _failures():
+        with failures():
             yield from self.reader
 
 
@@ -120,7 +129,7 @@ class Engine:
         inputs, text = self._prepare(sql, database)
         cursor = self._cursor(inputs)
         on_cursor(cursor.interrupt)
-        with _failures():
+        with failures():
             cursor.execute(text)
             columns = tuple(column_info(str(item[0]), str(item[1])) for item in cursor.description or ())
         return Running(columns=columns, cursor=cursor, scans=_scans(inputs))
@@ -131,7 +140,7 @@ class Engine:
         inputs, text = self._prepare(sql, database)
         with self._cursor(inputs) as cursor:
             on_cursor(cursor.interrupt)
-            with _failures():
+            with failures():
                 relation = cursor.sql(text)
                 infos = [
                     column_info(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)
@@ -146,7 +155,7 @@ class Engine:
     def describe(self, sql: str, database: str) -> tuple[ColumnInfo, ...]:
         """The columns a query would have. Raises `QueryFailedError`."""
         inputs, text = self._prepare(sql, database)
-        with _failures(), self._cursor(inputs) as cursor:
+        with failures(), self._cursor(inputs) as cursor:
             rows = cursor.execute(f"DESCRIBE {text}").fetchall()
         return tuple(column_info(str(row[0]), str(row[1])) for row in rows)
 
@@ -157,13 +166,11 @@ class Engine:
         return cursor
 
     def _prepare(self, sql: str, database: str) -> tuple[list[Input], str]:
-        inputs: dict[tuple[str, str], Input] = {}
+        inputs = Inputs()
         query = self._resolve(dialect.parse(sql), database, inputs, depth=0)
-        return list(inputs.values()), to_duckdb(query)
+        return list(inputs.found.values()), to_duckdb(query)
 
-    def _resolve(
-        self, query: exp.Query, database: str, inputs: dict[tuple[str, str], Input], *, depth: int
-    ) -> exp.Query:
+    def _resolve(self, query: exp.Query, database: str, inputs: Inputs, *, depth: int) -> exp.Query:
         """Put views and scans in place of the tables' names."""
         if depth > VIEW_DEPTH:
             raise QueryFailedError("INVALID_VIEW: views refer to each other too deeply")
@@ -175,21 +182,24 @@ class Engine:
                 view = self._resolve(dialect.parse(table.view_query), table.database, inputs, depth=depth + 1)
                 replacement: exp.Expr = exp.Subquery(this=view, alias=alias)
             else:
-                key = ((reference.db or database).lower(), reference.name.lower())
-                if key not in inputs:
-                    inputs[key] = self._input(table, reference.name.lower())
-                name = f"scan_{list(inputs).index(key)}"
+                keys = frozenset(key.name for key in table.partition_keys) if table is not None else frozenset()
+                condition = condition_on(reference, keys)
+                asked = None if condition is None else condition.sql()
+                key = ((reference.db or database).lower(), reference.name.lower(), asked)
+                if key not in inputs.found:
+                    inputs.found[key] = self._input(table, reference.name.lower(), condition, inputs)
+                name = f"scan_{list(inputs.found).index(key)}"
                 replacement = exp.Table(this=exp.to_identifier(name, quoted=True), alias=alias)
             for extra in ("joins", "laterals"):
                 replacement.set(extra, reference.args.get(extra))
             reference.replace(replacement)
         return query
 
-    def _input(self, table: Table | None, name: str) -> Input:
+    def _input(self, table: Table | None, name: str, condition: exp.Expr | None, inputs: Inputs) -> Input:
         if table is None:
             return information_schema.table(self._glue, name)
         kind = TableScan if table.storage.format is Format.PARQUET else TextScan
-        return kind(self._lake, table, self._partitions_of(table))
+        return kind(self._lake, table, self._partitions_of(table, condition, inputs))
 
     def _table(self, reference: exp.Table, database: str) -> Table:
         schema = (reference.db or database).lower()
@@ -201,52 +211,35 @@ class Engine:
         name = f"awsdatacatalog.{schema}.{reference.name.lower()}"
         raise QueryFailedError(f"TABLE_NOT_FOUND: line 1:1: Table '{name}' does not exist")
 
-    def _partitions_of(self, table: Table) -> Callable[[], list[Partition]]:
+    def _partitions_of(
+        self, table: Table, condition: exp.Expr | None, inputs: Inputs
+    ) -> Callable[[], Sequence[Partition]]:
         if not table.partition_keys:
             return lambda: [Partition(values=(), location=table.location)]
-        return lambda: self._glue.partitions(table)
+        every = inputs.partitions.setdefault((table.database, table.name), _once(partial(self._glue.partitions, table)))
+        if condition is None:
+            return every
+        query = to_duckdb(exp.select(exp.column(NUMBER, quoted=True)).from_("partitions").where(condition))
+        return _once(lambda: self._pruned(table, every(), query))
+
+    def _pruned(self, table: Table, partitions: Sequence[Partition], query: str) -> Sequence[Partition]:
+        """The partitions that a condition on their values lets pass; all when it fails: the query itself says how."""
+        with self._database.cursor() as cursor, contextlib.suppress(duckdb.Error):
+            cursor.register("partitions", partition_table(table, partitions))
+            return [partitions[number] for (number,) in cursor.execute(query).fetchall()]
+        return partitions
+
+
+def _once(call: Callable[[], Sequence[Partition]]) -> Callable[[], Sequence[Partition]]:
+    """Make a call when its result is needed first. DuckDB scans in threads, and `cache` alone may call twice."""
+    lock, cached = threading.Lock(), cache(call)
+
+    def result() -> Sequence[Partition]:
+        with lock:
+            return cached()
+
+    return result
 
 
 def _scans(inputs: Sequence[Input]) -> list[TableScan]:
     return [one for one in inputs if isinstance(one, TableScan)]
-
-
-@contextlib.contextmanager
-def _failures() -> Iterator[None]:
-    """DuckDB's errors → `QueryFailedError`, worded as Athena words them where it has a word."""
-    try:
-        yield
-    except duckdb.InterruptException as error:
-        raise CancelledError("Query cancelled by user") from error
-    except (duckdb.Error, pa.ArrowException, OSError) as error:  # as Arrow, DuckDB's errors come as OSError
-        if "INTERRUPT" in str(error):
-            raise CancelledError("Query cancelled by user") from error
-        raise QueryFailedError(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    message = str(error).split("\n\n", maxsplit=1)[0].strip()
-    text = message.partition(": ")[2] or message
-    if match := re.search(r"(?:HIVE_|INVALID_FUNCTION_ARGUMENT)[^\n]*", text):
-        return match[0]
-    if match := re.search(r'Referenced column "([^"]+)" not found', text):
-        return f"COLUMN_NOT_FOUND: line 1:1: Column '{match[1]}' cannot be resolved"
-    if "Division by zero" in text or "value inf to DECIMAL" in text:
-        return "DIVISION_BY_ZERO: / by zero"
-    for kind, words, code in _CODES:
-        if isinstance(error, kind) or message.startswith(words):
-            return f"{code}: {text}"
-    return f"GENERIC_INTERNAL_ERROR: {text}"
-
-
-_CODES: tuple[tuple[type[duckdb.Error], str, str], ...] = (
-    (duckdb.CatalogException, "Catalog Error", "FUNCTION_NOT_FOUND"),
-    (duckdb.BinderException, "Binder Error", "SYNTAX_ERROR"),
-    (duckdb.ParserException, "Parser Error", "SYNTAX_ERROR"),
-    (duckdb.ConversionException, "Conversion Error", "INVALID_CAST_ARGUMENT"),
-    (duckdb.OutOfRangeException, "Out of Range Error", "NUMERIC_VALUE_OUT_OF_RANGE"),
-    (duckdb.OutOfMemoryException, "Out of Memory Error", "EXCEEDED_MEMORY_LIMIT"),
-    (duckdb.InvalidInputException, "Invalid Input Error", "INVALID_FUNCTION_ARGUMENT"),
-    (duckdb.NotImplementedException, "Not implemented Error", "NOT_SUPPORTED"),
-)
-"""DuckDB's errors by class, by the words they start with, and Athena's code for them."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB  # by its name it would be imported with the first query
 
 from deploy.local.athena.calls import PARTS, call, keeping_dates, rewrite_call
 from deploy.local.athena.errors import QueryFailedError
@@ -42,7 +43,7 @@ def to_duckdb(query: exp.Query) -> str:
             node.replace(replacement)
     for select in query.find_all(exp.Select):
         select.set("expressions", [_named(item, index) for index, item in enumerate(select.expressions)])
-    return query.sql(dialect="duckdb", normalize_functions=False)
+    return query.sql(dialect=DuckDB, normalize_functions=False)
 
 
 def _check(node: exp.Expr) -> None:
@@ -106,7 +107,7 @@ def _cast(node: exp.Cast) -> exp.Expr:
         name = _TIMES[to.this]
         if isinstance(node.this, exp.Literal) and _ZONE.search(node.this.name):
             name = "TIMESTAMPTZ"
-        return type(node)(this=node.this, to=exp.DataType.build(name, dialect="duckdb"))
+        return type(node)(this=node.this, to=exp.DataType.build(name, dialect=DuckDB))
     if to.this is exp.DataType.Type.DECIMAL and not to.expressions:
         return type(node)(this=node.this, to=_decimal_type(node.this))
     if to.this in exp.DataType.TEXT_TYPES:

@@ -6,6 +6,7 @@ and a partition that is not registered is invisible, as on AWS. Objects are take
 footer) is kept by path, size and time of change.
 """
 
+import posixpath
 import re
 import threading
 from collections import OrderedDict
@@ -32,6 +33,7 @@ SMALL_BYTES = 256 << 10
 LISTED_APART = 64
 """Up to so many partitions are listed one by one."""
 WORKERS = 16
+NUMBER = "#"
 _UNSAFE = re.compile(r"""[\x01-\x1f\x7f"#%'*/:=?\\{\[\]^]""")
 """What Hive writes as %XX in the name of a partition's folder."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -72,11 +74,12 @@ class Lake:
     def listed(
         self, table: Table, partitions: Sequence[Partition]
     ) -> Iterable[tuple[Partition, Sequence[fs.FileInfo]]]:
-        """The files of each; in one listing of the whole table when that is less work than one for each partition."""
+        """The files of each; in one listing of what they have in common when that is less work than one for each."""
         base = _path(table.location) + "/"
         if len(partitions) <= LISTED_APART or not all(_path(one.location).startswith(base) for one in partitions):
             return self._workers.map(lambda one: (one, self._list(_path(one.location))), partitions)
         by_folder: dict[str, list[fs.FileInfo]] = {_path(one.location): [] for one in partitions}
+        base = posixpath.commonpath(by_folder)
         for info in self._list(base):
             folder = info.path.rpartition("/")[0]
             while folder and folder not in by_folder:
@@ -165,6 +168,15 @@ def partition_values(table: Table, folder: str) -> tuple[str, ...] | None:
     return tuple(unquote(value) for _, _, value in pairs)
 
 
+def partition_table(table: Table, partitions: Sequence[Partition]) -> pa.Table:
+    """The keys' values, typed, and in `NUMBER` which partition it is."""
+    values = {
+        key.name: pa.array([_value(one.values[n]) for one in partitions], pa.string()).cast(to_arrow(key.type))
+        for n, key in enumerate(table.partition_keys)
+    }
+    return pa.table({**values, NUMBER: pa.array(range(len(partitions)), pa.int64())})
+
+
 def partition_path(table: Table, values: Sequence[str]) -> str:
     """The folder that Hive gives a partition: `year=2026/month=04`."""
     pairs = zip(table.partition_keys, values, strict=True)
@@ -184,8 +196,11 @@ def _expression(table: Table, partition: Partition) -> Any:
 
 def key_value(key: ColumnDef, text: str) -> pa.Scalar:
     """A partition's value as its key's type; Hive's name for NULL is NULL."""
-    kind = to_arrow(key.type)
-    return pa.scalar(None, kind) if text == NULL_PARTITION else pa.scalar(text).cast(kind)
+    return pa.scalar(_value(text), pa.string()).cast(to_arrow(key.type))
+
+
+def _value(text: str) -> str | None:
+    return None if text == NULL_PARTITION else text
 
 
 def _is(key: ColumnDef, text: str) -> Any:

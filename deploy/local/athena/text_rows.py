@@ -1,16 +1,14 @@
-"""Lines of delimited, CSV and JSON files → record batches of a table's columns. Pure; `scan` opens the files."""
+"""Lines of delimited and CSV files → record batches of a table's columns. Pure; `text_scan` opens the files."""
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from deploy.local.athena.cells import HIVE_SEPARATORS, Decoder, csv_decoder, json_decoder, text_decoder
+from deploy.local.athena.cells import HIVE_SEPARATORS, Decoder, csv_decoder, text_decoder
 from deploy.local.athena.errors import QueryFailedError
 from deploy.local.athena.storage import Format, Storage
 
@@ -23,7 +21,7 @@ Row = Sequence[Any]
 def batches(lines: Iterable[str], schema: pa.Schema, storage: Storage, *, skipped: int) -> Iterator[pa.RecordBatch]:
     """The rows after the first `skipped` lines. Raises `QueryFailedError` for a line that the SerDe cannot read."""
     read = _READERS[storage.format](schema, storage)
-    rows = (row for line in islice(lines, skipped, None) if (row := read(line.rstrip("\r\n"))) is not None)
+    rows = (read(line.rstrip("\r\n")) for line in islice(lines, skipped, None))
     while some := list(islice(rows, ROWS)):
         columns = zip(*some, strict=True)
         yield pa.record_batch(
@@ -75,32 +73,6 @@ def _csv(schema: pa.Schema, storage: Storage) -> Callable[[str], Row]:
     return read
 
 
-def _json(schema: pa.Schema, storage: Storage) -> Callable[[str], Row | None]:
-    """The JSON SerDes: one object a line, keys in any case; blank lines are no rows."""
-    lenient = storage.option("ignore.malformed.json", "false").lower() == "true"
-    dots = storage.option("dots.in.keys", "false").lower() == "true"
-    keys = [storage.option(f"mapping.{field.name}", field.name).lower() for field in schema]
-    decoders = [(key, json_decoder(field.type)) for key, field in zip(keys, schema, strict=True)]
-
-    def read(line: str) -> Row | None:
-        if not line.strip():
-            return None
-        try:
-            found = json.loads(line, parse_float=Decimal)
-        except (ValueError, RecursionError) as error:
-            if lenient:
-                return [None] * len(decoders)
-            raise QueryFailedError(f"HIVE_CURSOR_ERROR: Row is not a valid JSON Object - {error}") from None
-        if not isinstance(found, dict):
-            if lenient:
-                return [None] * len(decoders)
-            raise QueryFailedError("HIVE_CURSOR_ERROR: Row is not a valid JSON Object")
-        cells = {(key.replace(".", "_") if dots else key).lower(): value for key, value in found.items()}
-        return [_strict(key, decode, cells.get(key)) for key, decode in decoders]
-
-    return read
-
-
 def _lenient(decode: Decoder, cell: str) -> Any:
     try:
         return decode(cell)
@@ -135,8 +107,7 @@ def _unescaped(cell: str, escape: str) -> str:
     return re.sub(f"{re.escape(escape)}(.)", r"\1", cell, flags=re.DOTALL) if escape else cell
 
 
-_READERS: dict[Format, Callable[[pa.Schema, Storage], Callable[[str], Row | None]]] = {
+_READERS: dict[Format, Callable[[pa.Schema, Storage], Callable[[str], Row]]] = {
     Format.DELIMITED: _delimited,
     Format.CSV: _csv,
-    Format.JSON: _json,
 }

@@ -29,7 +29,10 @@ _THROTTLED = frozenset({
     "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException",
     "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
 })  # fmt: skip
-_CONFLICT = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "TransactionCanceledException"})
+_CONFLICT = frozenset({
+    "AlreadyExistsException", "ConcurrentModificationException", "ConditionalCheckFailedException",
+    "PreconditionFailed", "TransactionCanceledException",
+})  # fmt: skip
 _NOT_FOUND = frozenset({
     "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NotFound",
     "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "ResourceNotFoundException",
@@ -41,8 +44,9 @@ _ACCESS = frozenset({
 })  # fmt: skip
 _RETRYABLE = frozenset({
     "BadDigest", "ConditionalRequestConflict", "ExpiredNextTokenException", "InternalError", "InternalFailure",
-    "InternalServerError", "OperationAborted", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
-    "TransactionConflictException", "TransactionInProgressException",
+    "InternalServerError", "InternalServiceException", "OperationAborted", "OperationTimeoutException",
+    "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "TransactionConflictException",
+    "TransactionInProgressException",
 })  # fmt: skip
 
 

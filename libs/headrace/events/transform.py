@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from msgspec.structs import astuple
 
 from headrace.events.arrow import ARROW_TYPES, EVENT_SCHEMA
-from headrace.events.columns import by_distinct, decimals, maps, networks, times
+from headrace.events.columns import decimals, maps, times
 from headrace.events.enrich import Enricher
+from headrace.events.lookup import Columns, add_lookups
 from headrace.events.parse import DECIMAL_LIMIT, EventParser, Policy, Rejection, check, oversized
 from headrace.events.privacy import anonymous_user
 from headrace.events.schema import COLUMNS, PURCHASE, SCHEMA_VERSION, Kind, WireEvent
@@ -26,9 +27,6 @@ from headrace.stream.ports import MAX_RECORD_BYTES
 MICROS_PER_HOUR = 3_600_000_000
 CHUNK = 2048
 """Payloads decoded at a time: their objects stay in the processor's cache until they are columns."""
-
-Columns = dict[str, Any]
-"""Arrow arrays of one length, by column name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,19 +153,7 @@ class Transformer:
         for name in ("event_time", "ingest_time"):
             columns[name] = columns[name].cast(pa.timestamp("us"))
         columns["schema_version"] = pc.fill_null(columns["schema_version"], pa.scalar(SCHEMA_VERSION, pa.int32()))
-        columns["ip"] = networks(columns["ip"])
-        self._add_agents(columns)
-        if self._enricher.knows_countries and columns["country"].null_count:
-            countries = by_distinct(columns["ip"], self._enricher.country, pa.string())
-            columns["country"] = pc.coalesce(columns["country"], countries)
-
-    def _add_agents(self, columns: Columns) -> None:
-        coded = columns["user_agent"].dictionary_encode()
-        agents = [self._enricher.agent(text) for text in coded.dictionary.to_pylist()]
-        for name in ("device_type", "browser", "os", "is_bot"):
-            if agents and columns[name].null_count:
-                told = pa.array([getattr(agent, name) for agent in agents], columns[name].type)
-                columns[name] = pc.coalesce(columns[name], told.take(coded.indices))
+        add_lookups(columns, self._enricher)
 
     def _anonymous(self, event: WireEvent) -> str:
         known = (event.session_id,) if event.session_id else (event.ip, event.user_agent)

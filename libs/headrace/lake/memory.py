@@ -1,7 +1,7 @@
 """An object store in a dict: for tests, and for what needs no durability."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ class OpenUpload:
 
 
 class MemoryStore:
-    """`ObjectStore` in memory. Upload ids count from one, so that the same calls make the same ids.
+    """`ObjectStore` and `Remover` in memory. Upload ids count from one, so that the same calls make the same ids.
 
     S3 answers the completion of a completed upload as it did the first time, until it has forgotten the upload. With
     `remembers_uploads` this store never forgets; without, it forgets at once, which asks more of the caller.
@@ -84,6 +84,17 @@ class MemoryStore:
         of_parts = _etag(b"".join(map(bytes.fromhex, staged.etags)))
         self._show(staged.key, b"".join(upload.parts), f"{of_parts}-{len(upload.parts)}")
         return Completion.DONE
+
+    async def copy(self, source_key: str, key: str) -> None:
+        """See `ObjectStore`. The copy of what was uploaded in parts has another ETag, as on S3."""
+        body = await self.get(source_key)
+        self._show(key, body, _etag(body))
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """See `Remover`."""
+        for key in keys:
+            self._objects.pop(key, None)
+            self._etags.pop(key, None)
 
     async def get(self, key: str) -> bytes:
         """An object's bytes. Raises `NotFoundError`."""

@@ -1,6 +1,6 @@
 """What Headrace asks of an object store."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Protocol, runtime_checkable
@@ -70,6 +70,14 @@ class ObjectStore(Protocol):
         """Make a staged object visible if no object of its key exists. One request; the caller knows what is next."""
         ...
 
+    async def copy(self, source_key: str, key: str) -> None:
+        """Make `key` an object with the bytes and metadata of another, inside the store, replacing one of that key.
+
+        Retries inside; safe to repeat. The source has at most 5 GB (S3 copies no more in one request), else
+        `RequestError`. Raises `NotFoundError` when there is no source.
+        """
+        ...
+
     async def get(self, key: str) -> bytes:
         """An object's bytes. Raises `NotFoundError`."""
         ...
@@ -93,4 +101,15 @@ class TailReader(Protocol):
 
     async def tail(self, key: str, count: int) -> Tail | None:
         """What `head` knows of an object and its last `count` bytes, in one request; None when there is none."""
+        ...
+
+
+class Remover(Protocol):
+    """Deletes objects of one bucket: a port of its own, so that what never deletes holds nothing that could."""
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; a key without an object is no error. Retries inside; safe to repeat.
+
+        Raises what became of the first object that could not be deleted; others may be gone by then.
+        """
         ...

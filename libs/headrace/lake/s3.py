@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from headrace.aws.faults import aws_errors
 from headrace.aws.retry import retry
 from headrace.concurrency import for_each
-from headrace.errors import NotFoundError, UnavailableError
+from headrace.errors import NotFoundError, RequestError, UnavailableError
 from headrace.lake.parts import PART_BYTES, cut
 from headrace.lake.ports import Completion, ObjectInfo, StagedObject, Tail
 
@@ -130,6 +130,21 @@ class S3Store:
         if "ETag" not in answer:  # an empty body: the connection ended before S3 had decided
             raise UnavailableError(f"S3 did not say what became of {staged.key}")
         return Completion.DONE
+
+    async def copy(self, source_key: str, key: str) -> None:
+        """See `ObjectStore`. S3 may begin with a 200 and fail afterwards, which botocore treats as a failure."""
+
+        async def copied() -> None:
+            answer = await self._client.copy_object(
+                Bucket=self._bucket, Key=key, CopySource={"Bucket": self._bucket, "Key": source_key}
+            )
+            if "ETag" not in answer.get("CopyObjectResult", {}):  # an empty body: cut off, as in `complete`
+                raise UnavailableError(f"S3 did not say whether {source_key} was copied to {key}")
+
+        try:
+            await self._call(copied)
+        except RequestError as error:
+            raise RequestError(f"{source_key} cannot be copied to {key}: {error}") from error
 
     async def get(self, key: str) -> bytes:
         """An object's bytes. Raises `NotFoundError`."""

@@ -92,6 +92,11 @@ class Metrics:
             "reconciliation_mismatch", "Comparisons of a reconciliation that did not agree", "check"
         )
 
+        # Jobs: nobody scrapes a job, it writes these into a file when it ends
+        self.job_runs = self._counter("job_runs", "Runs of a job, by result", "job", "result")
+        self.job_seconds = self._gauge("job_seconds", "How long the last run of a job took", "job")
+        self.files_processed = self._counter("files_processed", "Files a job read, by result", "job", "result")
+
         # Around
         self.alerts = self._counter("alerts", "Digests for a topic, by result", "result")
         self.aws_requests = self._counter("aws_requests", "AWS calls", "service", "op", "code")

@@ -6,17 +6,23 @@ import pytest
 
 from headrace.lake.memory import MemoryStore
 from headrace.lake.ports import ObjectStore
-from tests.contract.lake.world import PART, Bucket, fresh_bucket
+from tests.contract.lake.world import PART, Bucket, Lake, fresh_bucket
 
 
 @pytest.fixture(params=["memory", "s3"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
+async def lake(request: pytest.FixtureRequest) -> AsyncIterator[Lake]:
     if request.param == "memory":
-        yield MemoryStore(part_bytes=PART)
+        memory = MemoryStore(part_bytes=PART)
+        yield Lake(memory, memory)
         return
     request.getfixturevalue("aws_environment")
     async with fresh_bucket() as bucket:
-        yield bucket.store()
+        yield Lake(bucket.store(), bucket.remover())
+
+
+@pytest.fixture
+def store(lake: Lake) -> ObjectStore:
+    return lake.store
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from headrace.aws.session import AwsSession
+from headrace.lake.ports import ObjectStore, Remover
 from headrace.lake.s3 import S3Store
+from headrace.lake.s3_remover import S3Remover
 
 PART = 10
 """Bytes of a part here, so that small bodies have many. S3 would find them too small (`engines.Gap.SMALL_PARTS`)."""
@@ -19,6 +21,16 @@ class Bucket(NamedTuple):
 
     def store(self, part_bytes: int = PART) -> S3Store:
         return S3Store(self.client, self.name, page_keys=2, part_bytes=part_bytes)
+
+    def remover(self) -> S3Remover:
+        return S3Remover(self.client, self.name, keys_at_once=2)
+
+
+class Lake(NamedTuple):
+    """One bucket through both ports."""
+
+    store: ObjectStore
+    remover: Remover
 
 
 @contextlib.asynccontextmanager

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from botocore.utils import parse_timestamp
 
 from headrace.aws.faults import aws_errors
-from headrace.aws.session import AwsSession
+from headrace.aws.session import AwsSession, parse_time
 from headrace.errors import ConflictError, UnavailableError
 
 BODIES = {"cut off": b'{"TableNames": ["a"', "no JSON": b"<html>", "not UTF-8": b'{"TableNames": ["\xff"]}'}
@@ -77,3 +78,26 @@ async def test_credentials_that_cannot_be_had_now_are_an_outage(monkeypatch: pyt
     async with AwsSession("us-east-1") as aws:
         with pytest.raises(UnavailableError, match="container-role"):
             await aws.client("s3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-04-09T10:00:00.000Z",
+        "2026-04-09T10:00:00Z",
+        "2026-04-09T10:00:00.123456+02:00",
+        "Thu, 09 Apr 2026 10:00:00 GMT",
+        "20260409T100000Z",
+        1775728800,
+        1775728800.123,
+        "1775728800",
+    ],
+)
+def test_times_are_those_that_botocore_reads(text: str | float) -> None:
+    assert parse_time(text) == parse_timestamp(text)
+    assert parse_time(text).tzinfo is not None
+
+
+def test_what_is_no_time_is_refused_as_by_botocore() -> None:
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        parse_time("nonsenseZ")

@@ -28,6 +28,7 @@ async def test_a_cloud_that_runs_on_the_folder_comes_before_what_the_environment
         assert os.environ["AWS_ENDPOINT_URL"] == aws_environment
         assert os.environ["AWS_ENDPOINT_URL_ATHENA"] == "http://127.0.0.1:2"
         assert os.environ["AWS_REGION"] == "eu-west-3"
+        assert os.environ["HEADRACE_ANONYMOUS_KEY"] == DataFolder(tmp_path).anonymous_key()
     assert os.environ["AWS_ENDPOINT_URL"] == "https://elsewhere.example"
     assert "AWS_ENDPOINT_URL_ATHENA" not in os.environ
 

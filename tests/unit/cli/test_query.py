@@ -24,7 +24,7 @@ def test_a_named_query_takes_days_and_parameters() -> None:
         ("SELECT 1", "top_products", None, [], "either a statement or --name"),
         ("SELECT 1", None, "2026-04-09", [], "go with --name"),
         ("SELECT 1", None, None, ["a=b"], "go with --name"),
-        (None, "nothing", None, [], "there are events_by_hour"),
+        (None, "nothing", None, [], "there are category_daily_performance"),
         (None, "top_products", "yesterday", [], "is no day"),
         (None, "top_products", None, ["limit"], "must look like k=v"),
         (None, "top_products", None, ["limit=1", "limit=2"], "given twice"),

@@ -1,18 +1,30 @@
-"""What the S3 store makes of the answers to a completion that no local S3 gives."""
+"""What is made of answers to a completion, a copy and a deletion that no local S3 gives."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+import stamina
 from aiohttp import web
 
 from headrace.aws.session import AwsSession
-from headrace.errors import AccessError, HeadraceError, RequestError, ThrottledError, UnavailableError
+from headrace.errors import (
+    AccessError,
+    HeadraceError,
+    NotFoundError,
+    RequestError,
+    ThrottledError,
+    UnavailableError,
+)
 from headrace.lake.ports import Completion, StagedObject
 from headrace.lake.s3 import S3Store
+from headrace.lake.s3_remover import S3Remover
 
 STAGED = StagedObject(key="events/a", upload_id="u1", etags=("e1", "e2"), sha256="0" * 64, size=7)
 DONE = (200, b"\n \n<CompleteMultipartUploadResult><ETag>&quot;e-2&quot;</ETag></CompleteMultipartUploadResult>")
+
+
+COPIED = (200, b"<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>")
 
 
 def error(code: str, status: int, before: bytes = b"") -> tuple[int, bytes]:
@@ -39,7 +51,7 @@ class Answers:
 async def answers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Answers]:
     answers = Answers()
     app = web.Application()
-    app.router.add_post("/{path:.*}", answers.handle)
+    app.router.add_route("*", "/{path:.*}", answers.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -102,3 +114,92 @@ async def test_anything_else_is_a_failure_and_is_not_repeated(
     with pytest.raises(means):
         await complete()
     assert len(answers.heard) == 1
+
+
+async def copy(attempts: int) -> None:
+    with stamina.set_testing(True, attempts=attempts):
+        async with AwsSession("us-east-1") as aws:
+            await S3Store(await aws.client("s3"), "bucket").copy("a b", "b")
+
+
+async def test_a_copy_is_one_request(answers: Answers) -> None:
+    answers.says = COPIED
+    await copy(2)
+    assert len(answers.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "means", "requests"),
+    [
+        (error("InternalError", 200), UnavailableError, 2),
+        (error("InternalError", 200, b"\n   \n"), UnavailableError, 2),
+        (error("SlowDown", 200), ThrottledError, 2),
+        ((200, b""), UnavailableError, 2),
+        ((200, b"\n \n \n"), UnavailableError, 2),
+        ((200, COPIED[1][:30]), UnavailableError, 2),
+        ((200, b"<CopyObjectResult/>"), UnavailableError, 2),
+        (error("InternalError", 500), UnavailableError, 2),
+        (error("NoSuchKey", 404), NotFoundError, 1),
+        (error("NoSuchKey", 200), NotFoundError, 1),
+        (error("AccessDenied", 403), AccessError, 1),
+    ],
+)
+async def test_a_copy_that_failed_is_told_and_repeated_where_that_may_help(
+    answers: Answers, says: tuple[int, bytes], means: type[HeadraceError], requests: int
+) -> None:
+    answers.says = says
+    with pytest.raises(means):
+        await copy(2)
+    assert len(answers.heard) == requests
+
+
+async def test_a_source_that_is_too_large_for_a_copy_is_told_by_its_key(answers: Answers) -> None:
+    why = "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"
+    answers.says = (400, f"<Error><Code>InvalidRequest</Code><Message>{why}</Message></Error>".encode())
+    with pytest.raises(RequestError, match=rf"a b cannot be copied to b: .*{why}"):
+        await copy(2)
+
+
+def deleted(*keys: str, failed: str = "") -> tuple[int, bytes]:
+    good = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+    bad = f"<Error><Key>c</Key><Code>{failed}</Code><Message>why</Message></Error>" if failed else ""
+    return 200, f"<DeleteResult>{good}{bad}</DeleteResult>".encode()
+
+
+async def delete(*keys: str, attempts: int = 2) -> None:
+    with stamina.set_testing(True, attempts=attempts):
+        async with AwsSession("us-east-1") as aws:
+            await S3Remover(await aws.client("s3"), "bucket").delete(keys)
+
+
+async def test_a_thousand_keys_are_deleted_in_a_request_and_none_in_none(answers: Answers) -> None:
+    keys = [str(n) for n in range(1000)]
+    answers.says = deleted(*keys)
+    await delete(*keys, *keys)
+    assert [body.count(b"<Key>") for *_, body in answers.heard] == [1000, 1000]
+    await delete()
+    assert len(answers.heard) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "means", "requests"),
+    [
+        (deleted("a", "b", failed="InternalError"), UnavailableError, 2),
+        (deleted("a", "b", failed="SlowDown"), ThrottledError, 2),
+        (deleted("a", "b", failed="AccessDenied"), AccessError, 1),
+        (deleted("a", "b", failed="MalformedThing"), RequestError, 1),
+        (deleted("a", "b"), UnavailableError, 2),
+        (deleted(), UnavailableError, 2),
+        ((200, b""), UnavailableError, 2),
+        ((200, deleted("a", "b", "c")[1][:-1]), UnavailableError, 2),
+        (error("InternalError", 200), UnavailableError, 2),
+        (error("AccessDenied", 403), AccessError, 1),
+    ],
+)
+async def test_a_deletion_that_failed_in_part_is_told_and_repeated_where_that_may_help(
+    answers: Answers, says: tuple[int, bytes], means: type[HeadraceError], requests: int
+) -> None:
+    answers.says = says
+    with pytest.raises(means):
+        await delete("a", "b", "c")
+    assert len(answers.heard) == requests

@@ -95,14 +95,22 @@ def test_any_text_stays_one_string_that_means_itself(text: str) -> None:
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(NotFoundError, match="events_by_hour, events_by_type, top_products"):
+    with pytest.raises(NotFoundError, match=", ".join(names())):
         load("../secrets")
 
 
+def test_queries_of_streamed_events_of_silver_and_of_gold_are_there() -> None:
+    assert names() == [
+        "category_daily_performance", "clickstream", "daily_user_activity", "events_by_hour", "events_by_type",
+        "hourly_revenue", "product_funnel", "product_popularity", "top_products",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", names())
-def test_every_query_that_ships_parses_with_its_defaults(name: str) -> None:
+def test_every_query_that_ships_parses_with_its_defaults_and_reads_one_table(name: str) -> None:
     query = load(name)
     assert query.about.endswith(".")
+    of_events = ":table" in query.text
     for table in ("events", "clicks"):
         [found] = sqlglot.parse_one(query.render({}, table=table), read="athena").find_all(sqlglot.exp.Table)
-        assert found.name == table
+        assert (found.name == table) == of_events

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.local.athena import json_rows
 from deploy.local.athena.errors import QueryFailedError
 from deploy.local.athena.hive_types import from_arrow, to_arrow
 from deploy.local.athena.row_lines import lines
-from deploy.local.athena.storage import Storage, text, written_as
+from deploy.local.athena.storage import Format, Storage, text, written_as
 from deploy.local.athena.text_rows import batches
 
 JSON = written_as("JSON", "")
@@ -36,7 +37,10 @@ ROWS = st.tuples(*(st.none() | values for values in VALUES))
 
 
 def read(lines_: bytes, schema: pa.Schema, storage: Storage, *, skipped: int = 0) -> list[tuple[Any, ...]]:
-    found = batches(lines_.decode().split("\n")[:-1], schema, storage, skipped=skipped)
+    if storage.format is Format.JSON:
+        found = json_rows.batches(json_rows.lines_of([lines_]), schema, storage, skipped=skipped)
+    else:
+        found = batches(lines_.decode().split("\n")[:-1], schema, storage, skipped=skipped)
     return [tuple(row.values()) for batch in found for row in batch.to_pylist()]
 
 

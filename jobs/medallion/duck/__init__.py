@@ -1,0 +1,1 @@
+"""The medallion's steps on DuckDB, in this process."""

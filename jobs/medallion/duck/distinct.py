@@ -1,0 +1,99 @@
+"""De-duplication: which rows repeat an event of their day, and which of the copies stays.
+
+Hashes of event ids find the few rows that may be copies; those rows alone are compared, by
+`headrace/sql/medallion/distinct.sql`. Ids that differ and share a hash cost a comparison and no row.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.medallion import dialect
+
+PLACE = "place"
+"""Column of a row's number, by which it is told to go."""
+_AT_ONCE = 4 << 20
+"""Hashes that are grouped in one pass: about 200 MB."""
+
+
+def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.Table) -> pa.ChunkedArray:
+    """Column `event_id` → uint64 a row; null where there is no id, for such rows are nobody's copies."""
+    connection.register("ids", ids)
+    query = "SELECT CASE WHEN event_id IS NOT NULL THEN hash(event_id) END AS h FROM ids"
+    try:
+        return connection.sql(query).to_arrow_table().column("h")
+    finally:
+        connection.unregister("ids")
+
+
+def repeated(connection: duckdb.DuckDBPyConnection, columns: Sequence[pa.ChunkedArray]) -> pa.Array:
+    """Hashes that occur more than once in all columns together."""
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    connection.register("hashes", pa.table({"h": pa.chunked_array(chunks, pa.uint64())}))
+    passes = 1 + sum(map(len, chunks)) // _AT_ONCE
+    found: list[pa.Array] = []
+    try:
+        for number in range(passes):
+            query = f"SELECT h FROM hashes WHERE h % {passes} = {number} GROUP BY h HAVING count(*) > 1"  # noqa: S608
+            found.extend(connection.sql(query).to_arrow_table().column("h").chunks)
+    finally:
+        connection.unregister("hashes")
+    return pa.chunked_array(found, pa.uint64()).combine_chunks()
+
+
+def shared(connection: duckdb.DuckDBPyConnection, one: pa.ChunkedArray, others: Sequence[pa.ChunkedArray]) -> pa.Array:
+    """Hashes of `one` that also occur in the others."""
+    chunks = [chunk for column in others for chunk in column.chunks]
+    connection.register("one", pa.table({"h": one}))
+    connection.register("others", pa.table({"h": pa.chunked_array(chunks, pa.uint64())}))
+    try:
+        found = connection.sql("SELECT DISTINCT h FROM one WHERE h IN (SELECT h FROM others)").to_arrow_table()
+    finally:
+        connection.unregister("one")
+        connection.unregister("others")
+    return found.column("h").combine_chunks()
+
+
+def without_copies(
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, row_hashes: pa.ChunkedArray
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """Rows of one day and their hashes, each event once."""
+    again = repeated(connection, [row_hashes])
+    if not len(again):
+        return rows, row_hashes
+    places = pc.indices_nonzero(pc.is_in(row_hashes, again)).cast(pa.int64())
+    connection.register("candidates", rows.take(places).append_column(PLACE, places))
+    try:
+        gone = losers(connection, "candidates")
+    finally:
+        connection.unregister("candidates")
+    kept = pc.invert(pc.is_in(pa.arange(0, rows.num_rows), gone))
+    return rows.filter(kept), row_hashes.filter(kept)
+
+
+def losers(connection: duckdb.DuckDBPyConnection, candidates: str) -> pa.Array:
+    """Places of rows that lose against a copy, ascending. `candidates` is a relation with a column `place`."""
+    found = connection.sql(_losers().format(candidates=candidates)).to_arrow_table()
+    return found.column(PLACE).combine_chunks()
+
+
+@cache
+def _losers() -> str:
+    # What stands for `properties` is text, since a map has no order.
+    return f"""
+        WITH copies AS (
+            SELECT
+                *,
+                array_to_string(
+                    list_transform(
+                        list_sort(map_entries(properties)), lambda entry: entry.key || chr(1) || entry.value
+                    ),
+                    chr(2)
+                ) AS properties_text
+            FROM {{candidates}}
+        )
+        SELECT {PLACE} FROM ({dialect.to_duckdb(dialect.load("distinct"))}) AS numbered WHERE copy > 1 ORDER BY {PLACE}
+    """  # noqa: S608 - our own file
