@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from headrace.settings import load
 from jobs.medallion.duck.engine import DuckEngine
 from jobs.medallion.duck.reading import UNREADABLE
+from jobs.medallion.duck.silver import Sizes
 from jobs.medallion.model import SilverReport, SourceFile, ToRead
 from jobs.medallion.spark import SparkEngine
 from jobs.medallion.tables import GOLD
@@ -67,7 +68,7 @@ def histories(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     lakes = {name: copy_of(folder / "bronze", folder / name) for name in ("duckdb", "spark")}
     settings = load()
     engines = {
-        "duckdb": DuckEngine(fs.LocalFileSystem(), str(lakes["duckdb"]), scratch, settings),
+        "duckdb": DuckEngine(fs.LocalFileSystem(), str(lakes["duckdb"]), scratch, settings, sizes=Sizes(lines_up_to=0)),
         "spark": SparkEngine(spark, str(lakes["spark"]), scratch, settings),
     }
     return {name: history(World(root=lakes[name], engine=engine)) for name, engine in engines.items()}

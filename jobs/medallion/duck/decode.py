@@ -26,6 +26,8 @@ from jobs.medallion.model import Source, SourceFile
 
 ROWS = 100_000
 """Of a portion, at most: some 60 MB."""
+LINES_UP_TO = 48 << 10
+"""Bytes of a raw file, gzipped, that are read line by line: some 700 events. DuckDB would plan its query for longer."""
 SAMPLE = 20
 """Lines of a file that are looked at before the reading begins."""
 
@@ -37,12 +39,16 @@ _MINUTE = re.compile(
 class Decoder:
     """Decodes the files of a run. Safe for several threads: each call has a cursor of its own."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings, *, seen_at: float) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, settings: Settings, *, seen_at: float,
+        lines_up_to: int = LINES_UP_TO,
+    ) -> None:  # fmt: skip
         """`connection` has one thread: with more the lines of a file may come in any order.
 
         `seen_at`, in seconds since 1970 UTC, is when dead letters say that they were found. Raises `ConfigError` when a
         GeoIP database is set that cannot be read.
         """
+        self._lines_up_to = lines_up_to
         enricher = Enricher(settings.geoip_db)
         self._connection = connection
         self._query = lru_cache(partial(raw_query, settings))
@@ -57,6 +63,8 @@ class Decoder:
         if file.source is Source.EVENTS:
             return landed_portions(path, ROWS)
         origin = FileOrigin(key=file.key, prefix=id_prefix(file.source, file.key), arrived=arrival_of(file.key))
+        if path.stat().st_size <= self._lines_up_to:
+            return self._line_by_line(path, origin, 0)
         return self._raw(path, origin)
 
     def _raw(self, path: Path, origin: FileOrigin) -> Iterator[Portion]:

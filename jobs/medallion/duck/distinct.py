@@ -6,6 +6,7 @@ Hashes of event ids find the few rows that may be copies; those rows alone are c
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +16,7 @@ from jobs.medallion import dialect
 
 PLACE = "place"
 """Column of a row's number, by which it is told to go."""
+_HASH = "CASE WHEN event_id IS NOT NULL THEN hash(event_id) END"
 _AT_ONCE = 4 << 20
 """Hashes that are grouped in one pass: about 200 MB."""
 
@@ -22,9 +24,8 @@ _AT_ONCE = 4 << 20
 def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.Table) -> pa.ChunkedArray:
     """Column `event_id` → uint64 a row; null where there is no id, for such rows are nobody's copies."""
     connection.register("ids", ids)
-    query = "SELECT CASE WHEN event_id IS NOT NULL THEN hash(event_id) END AS h FROM ids"
     try:
-        return connection.sql(query).to_arrow_table().column("h")
+        return connection.sql(f"SELECT {_HASH} AS h FROM ids").to_arrow_table().column("h")  # noqa: S608 - our own
     finally:
         connection.unregister("ids")
 
@@ -44,15 +45,19 @@ def repeated(connection: duckdb.DuckDBPyConnection, columns: Sequence[pa.Chunked
     return pa.chunked_array(found, pa.uint64()).combine_chunks()
 
 
-def shared(connection: duckdb.DuckDBPyConnection, one: pa.ChunkedArray, others: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """Hashes of `one` that also occur in the others."""
+def shared(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], others: Sequence[pa.ChunkedArray]) -> pa.Array:
+    """Hashes of the ids in Parquet files that also occur in the others: one pass over all of these files."""
+    if not files or not others:
+        return pa.array([], pa.uint64())
     chunks = [chunk for column in others for chunk in column.chunks]
-    connection.register("one", pa.table({"h": one}))
     connection.register("others", pa.table({"h": pa.chunked_array(chunks, pa.uint64())}))
+    query = f"""
+        SELECT DISTINCT {_HASH} AS h FROM read_parquet($files, hive_partitioning = false)
+        WHERE h IN (SELECT h FROM others)
+    """  # noqa: S608 - our own expression
     try:
-        found = connection.sql("SELECT DISTINCT h FROM one WHERE h IN (SELECT h FROM others)").to_arrow_table()
+        found = connection.sql(query, params={"files": [str(path) for path in files]}).to_arrow_table()
     finally:
-        connection.unregister("one")
         connection.unregister("others")
     return found.column("h").combine_chunks()
 

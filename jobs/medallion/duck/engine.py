@@ -48,7 +48,7 @@ class DuckEngine:
             # Decoders have threads of ours. With DuckDB's own the lines of a file would come in any order.
             reader = Reader(
                 files=self._files,
-                decode=Decoder(decoding, self._settings, seen_at=plan.started),
+                decode=Decoder(decoding, self._settings, seen_at=plan.started, lines_up_to=self._sizes.lines_up_to),
                 on_rows=on_rows,
                 check=self._check,
                 seen_at=plan.started,

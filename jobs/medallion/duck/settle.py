@@ -1,9 +1,9 @@
 """A day once all rows are written: copies go, and too many small files become few."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Protocol
 
 import duckdb
 import pyarrow as pa
@@ -17,13 +17,8 @@ from jobs.medallion.duck.merge import merged, small_ones
 from jobs.medallion.duck.writer import FileWriter, Target, Written, as_events
 from jobs.medallion.model import SilverFile
 
-
-class Replace(Protocol):
-    """Hears which files of a day are no longer part of it."""
-
-    def __call__(self, keys: Sequence[str]) -> object:
-        """The files' keys."""
-        ...
+DOWNLOADS = 4
+"""Files of a day so far that are fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +71,25 @@ class Settler:
     def _parts(self, old: Sequence[SilverFile], new: Sequence[Written]) -> list[_Part]:
         """Old files first: their places are the lower ones."""
         new_hashes = [one for written in new for one in written.hashes]
-        again = [repeated(self.connection, new_hashes)]
-        parts = []
-        for file in old:
-            with reaching(file.key):
-                ids = self.files.parquet(file.key).read(columns=["event_id"])
-            old_hashes = hashes(self.connection, ids)
-            in_both = shared(self.connection, old_hashes, new_hashes)
-            again.append(in_both)
-            parts.append(_Part(file=file, suspects=_among(old_hashes, in_both)))
+        in_both = self._in_both(old, new_hashes)
+        parts = [_Part(file=file, suspects=self._old_suspects(file, in_both)) for file in old]
+        again = [repeated(self.connection, new_hashes), in_both]
         suspicious = pc.unique(pa.chunked_array(again, pa.uint64()))
         for written in new:
             of_file = pa.chunked_array([chunk for one in written.hashes for chunk in one.chunks], pa.uint64())
             parts.append(_Part(file=written.file, suspects=_among(of_file, suspicious)))
         return parts
+
+    def _in_both(self, old: Sequence[SilverFile], new_hashes: Sequence[pa.ChunkedArray]) -> pa.Array:
+        """Hashes of new rows that old ones have, too. The old files stay in scratch: gold reads them as well."""
+        with ThreadPoolExecutor(DOWNLOADS) as fetching:
+            paths = list(fetching.map(self.files.local, [file.key for file in old]))
+        return shared(self.connection, paths, new_hashes)
+
+    def _old_suspects(self, file: SilverFile, in_both: pa.Array) -> pa.ChunkedArray | None:
+        if not len(in_both):
+            return None
+        return _among(hashes(self.connection, self.files.parquet(file.key).read(columns=["event_id"])), in_both)
 
     def _losers(self, parts: Sequence[_Part], starts: Sequence[int]) -> pa.Array:
         """Places over all parts, ascending. The rows go through a file: they may be all the rows of a large day."""

@@ -11,6 +11,7 @@ import duckdb
 
 from headrace.clock import Clock
 from jobs.medallion import places
+from jobs.medallion.duck.decode import LINES_UP_TO
 from jobs.medallion.duck.files import Files, Uploads, in_order
 from jobs.medallion.duck.letters import Letters
 from jobs.medallion.duck.reading import Read, Reader
@@ -30,6 +31,7 @@ class Sizes:
     file_bytes: int = FILE_BYTES
     chunk_rows: int = CHUNK_ROWS
     late_rows: int = LATE_ROWS
+    lines_up_to: int = LINES_UP_TO
 
 
 class SilverStep:

@@ -52,7 +52,7 @@ def source_file(key: str = KEY, source: Source = Source.RAW) -> SourceFile:
 def decoder(event_types: str, max_age: float | None, max_future: float) -> Decoder:
     """One for all tests with these settings, as a run has one for all its files."""
     settings = Settings(event_types=event_types, max_age=max_age, max_future=max_future)
-    return Decoder(duckdb.connect(config={"threads": 1}), settings, seen_at=SEEN)
+    return Decoder(duckdb.connect(config={"threads": 1}), settings, seen_at=SEEN, lines_up_to=0)
 
 
 def portions(

@@ -19,7 +19,7 @@ from jobs.medallion.duck.silver import Sizes
 from jobs.medallion.model import Plan, SilverDay, SilverReport, Source, SourceFile, Tables, ToRead
 
 NOON = datetime(2026, 4, 9, 12)  # noqa: DTZ001 - a landed timestamp is UTC without saying so
-SMALL = Sizes(file_bytes=12_000, chunk_rows=60, late_rows=20)
+SMALL = Sizes(file_bytes=12_000, chunk_rows=60, late_rows=20, lines_up_to=0)
 Row = dict[str, Any]
 
 

@@ -5,6 +5,7 @@ import gzip
 from datetime import UTC
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -25,6 +26,7 @@ from tests.unit.jobs.medallion.duck.decoding import (
     portions,
     rejected_of,
     rows_of,
+    source_file,
     zipped,
 )
 
@@ -209,3 +211,16 @@ def test_a_line_of_twenty_megabytes_is_one_dead_letter(tmp_path: Path) -> None:
     found = portions(zipped(tmp_path / "a", [line(event_id="0"), line(city="x" * 20_000_000), line(event_id="2")]))
     assert rows_of(found)["event_id"].to_pylist() == ["0", "2"]
     assert [letter.reason for letter in rejected_of(found)] == ["oversized"]
+
+
+def test_a_small_file_is_read_without_planning_a_query_for_it(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.jsonl.gz", [line(event_id="a"), b"{", line(event_id="b")])
+    unusable = duckdb.connect()
+    unusable.close()
+    small = path.stat().st_size
+    [portion] = decode.Decoder(unusable, SETTINGS, seen_at=SEEN, lines_up_to=small)(source_file(), path)
+    assert portion.rows["event_id"].to_pylist() == ["a", "b"]
+    assert [letter.position for letter in portion.rejected] == [f"{KEY} line 2"]
+    assert portion.rows.equals(pa.concat_tables(each.rows for each in portions(path)).combine_chunks())
+    with pytest.raises(duckdb.ConnectionException):
+        list(decode.Decoder(unusable, SETTINGS, seen_at=SEEN, lines_up_to=small - 1)(source_file(), path))

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
@@ -78,8 +79,19 @@ def test_repeated_hashes_are_found_over_many_columns_and_passes(
         pa.chunked_array([[2**64 - 1, 3, None, 1]], pa.uint64()),
     ]
     assert sorted(repeated(connection, columns).to_pylist()) == [1, 3]
-    assert sorted(shared(connection, columns[1], [columns[0]]).to_pylist()) == [1, 3]
     assert repeated(connection, []).to_pylist() == []
+
+
+def test_hashes_of_new_rows_are_found_in_files(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    names = [["a", None, "b"], ["c", "d"], ["d", "x", None]]
+    first, second, new = (table([event(0, event_id=name) for name in some]) for some in names)
+    paths = [tmp_path / "it's 1.parquet", tmp_path / "2.parquet"]
+    for path, rows in zip(paths, (first, second), strict=True):
+        pq.write_table(rows, path)
+    new_hashes = [hashes(connection, new.select(["event_id"]))]
+    assert shared(connection, paths, new_hashes).to_pylist() == new_hashes[0].to_pylist()[:1]
+    assert shared(connection, paths[:1], new_hashes).to_pylist() == []
+    assert shared(connection, [], new_hashes).to_pylist() == []
 
 
 @pytest.mark.parametrize("seed", range(3))
