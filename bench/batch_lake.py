@@ -20,7 +20,9 @@ import aiohttp
 import duckdb
 
 from bench import questions
-from deploy.local.emulator import CREDENTIALS, Emulator
+from cli.cloud import environment, local_environment
+from cli.folder import Cloud
+from deploy.local.emulator import Emulator
 from deploy.local.resources import ensure_resources, ensure_workgroup
 from headrace.aws.session import AwsSession
 from headrace.catalog.athena import AthenaClient
@@ -123,22 +125,26 @@ async def local_lake() -> AsyncIterator["Lake"]:
     """Emulator and Athena endpoint on free ports, with what the stack makes; this process's SDK points at them."""
     aws_port, athena_port = _free_ports(2)
     emulator = Emulator(aws_port)
-    for name in [name for name in os.environ if name.startswith(("AWS_", "HEADRACE_"))]:
-        del os.environ[name]
-    os.environ |= {**CREDENTIALS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": emulator.url}
-    os.environ |= {"AWS_ENDPOINT_URL_ATHENA": f"http://127.0.0.1:{athena_port}", "HEADRACE_LOG_LEVEL": "WARNING"}
-    os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"  # the emulator's CRC64 is Python: 0.1 s a MB
+    cloud = Cloud(pid=os.getpid(), aws=emulator.url, athena=f"http://127.0.0.1:{athena_port}", region="us-east-1")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    with environment({**local_environment(ours, cloud), "HEADRACE_LOG_LEVEL": "WARNING"}):
+        async with _running(emulator, cloud, athena_port):
+            settings = load()
+            async with AwsSession(settings.region) as aws:
+                await ensure_resources(aws, settings)
+                await ensure_workgroup(aws, settings)
+                yield Lake(await aws.client("s3"), await aws.client("athena"))
+
+
+@contextlib.asynccontextmanager
+async def _running(emulator: Emulator, cloud: Cloud, athena_port: int) -> AsyncIterator[None]:
     await emulator.start()
     endpoint = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.local.athena", "--port", str(athena_port)
     )
     try:
-        await _ready(f"http://127.0.0.1:{athena_port}/health")
-        settings = load()
-        async with AwsSession(settings.region) as aws:
-            await ensure_resources(aws, settings)
-            await ensure_workgroup(aws, settings)
-            yield Lake(await aws.client("s3"), await aws.client("athena"))
+        await _ready(f"{cloud.athena}/health")
+        yield
     finally:
         endpoint.kill()  # its state is in the emulator
         await endpoint.wait()

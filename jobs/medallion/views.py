@@ -3,12 +3,11 @@
 from datetime import UTC, date, datetime
 
 from headrace.catalog.ddl import identifier
+from headrace.clock import HOUR_SECONDS, hour_of
 from headrace.lake.layout import HourPartition
 from jobs.medallion.tables import SILVER_EVENTS
 
 ALL_EVENTS = "all_events"
-
-HOUR_SECONDS = 3600
 
 
 def all_events(database: str, events: str, mark: float | None) -> str:
@@ -21,7 +20,7 @@ def all_events(database: str, events: str, mark: float | None) -> str:
     silver = f"SELECT {columns}, event_date\nFROM {_name(database)}.{_name(SILVER_EVENTS.name)}"
     if mark is None:
         return silver
-    hours = int(mark // HOUR_SECONDS)
+    hours = hour_of(mark)
     moment = datetime.fromtimestamp(hours * HOUR_SECONDS, UTC)
     return (
         f"{silver}\nWHERE {_before(moment)}\nUNION ALL\n"

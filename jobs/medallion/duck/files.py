@@ -15,6 +15,8 @@ from pyarrow import fs
 
 from headrace.errors import AccessError, ConflictError, HeadraceError, NotFoundError, StopError, UnavailableError
 
+DOWNLOADS = 4
+"""Files that are fetched at a time."""
 _UPLOADS = 2
 """Files that are uploaded at a time."""
 _STEP = 8 << 20

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.quarantine import envelope
+from jobs.medallion.duck.doubtful import STAGE
 from jobs.medallion.duck.files import Files
 from jobs.medallion.duck.letters import LetterSpool
 from jobs.medallion.duck.portion import Portion, UnreadableFileError
@@ -18,7 +19,6 @@ from jobs.medallion.ports import OnRows
 
 UNREADABLE = "unreadable_file"
 """Reason of the one dead letter of a file that cannot be read."""
-STAGE = "medallion"
 HELD_BYTES = 64 << 20
 """Of the rows of one file in memory; what is more waits in scratch until the file has proved readable."""
 _SUFFIXES = {Source.RAW: ".jsonl.gz", Source.EVENTS: ".parquet"}

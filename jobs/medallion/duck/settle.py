@@ -12,13 +12,10 @@ import pyarrow.parquet as pq
 
 from headrace.events.arrow import EVENT_SCHEMA
 from jobs.medallion.duck.distinct import PLACE, hashes, losers, repeated, shared
-from jobs.medallion.duck.files import Files, reaching
+from jobs.medallion.duck.files import DOWNLOADS, Files, reaching
 from jobs.medallion.duck.merge import merged, small_ones
 from jobs.medallion.duck.writer import FileWriter, Target, Written, as_events
 from jobs.medallion.model import SilverFile
-
-DOWNLOADS = 4
-"""Files of a day so far that are fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,13 @@ import duckdb
 from headrace.clock import Clock
 from jobs.medallion import places
 from jobs.medallion.duck.decode import LINES_UP_TO
-from jobs.medallion.duck.files import Files, Uploads, in_order
+from jobs.medallion.duck.files import DOWNLOADS, Files, Uploads, in_order
 from jobs.medallion.duck.letters import Letters
 from jobs.medallion.duck.reading import Read, Reader
 from jobs.medallion.duck.settle import Settler
 from jobs.medallion.duck.writer import CHUNK_ROWS, FILE_BYTES, LATE_ROWS, SilverWriter, Target, Written
 from jobs.medallion.model import FileReport, Plan, SilverDay, SilverFile, SilverReport, Tables
 
-DOWNLOADS = 4
 AHEAD = 8
 """Source files in scratch that wait for a decoder, at most."""
 

@@ -14,8 +14,9 @@ from headrace.events.arrow import EVENT_SCHEMA
 from headrace.quarantine import Envelope, envelope
 from headrace.settings import Settings
 from jobs.medallion import places
+from jobs.medallion.duck.doubtful import STAGE
 from jobs.medallion.duck.letters import Letters
-from jobs.medallion.duck.reading import STAGE, UNREADABLE
+from jobs.medallion.duck.reading import UNREADABLE
 from jobs.medallion.model import FileReport, Plan, SilverDay, SilverFile, SilverReport, Source, Tables, ToRead
 from jobs.medallion.on_spark.decoding import READ, decode_lines, read_landed
 from jobs.medallion.on_spark.place import Place
