@@ -17,6 +17,7 @@ from headrace.events.ingest import id_prefix
 from headrace.settings import Settings
 from jobs.medallion.duck.complete import Completed, Completer
 from jobs.medallion.duck.doubtful import FileOrigin, LineDecoder
+from jobs.medallion.duck.inflate import Slots
 from jobs.medallion.duck.landed import landed_portions
 from jobs.medallion.duck.lines import Line, LinesInStep, OutOfStepError, read_lines
 from jobs.medallion.duck.portion import Portion
@@ -49,6 +50,7 @@ class Decoder:
         GeoIP database is set that cannot be read.
         """
         self._lines_up_to = lines_up_to
+        self._slots = Slots()
         enricher = Enricher(settings.geoip_db)
         self._connection = connection
         self._query = lru_cache(partial(raw_query, settings))
@@ -64,13 +66,20 @@ class Decoder:
             return landed_portions(path, ROWS)
         origin = FileOrigin(key=file.key, prefix=id_prefix(file.source, file.key), arrived=arrival_of(file.key))
         if path.stat().st_size <= self._lines_up_to:
-            return self._line_by_line(path, origin, 0)
+            return self._line_by_line(read_lines(path), origin, 0)
         return self._raw(path, origin)
 
     def _raw(self, path: Path, origin: FileOrigin) -> Iterator[Portion]:
+        with self._slots.inflated(path) as plain:
+            if plain is None:
+                yield from self._line_by_line(read_lines(path), origin, 0)
+            else:
+                yield from self._plain(plain, origin)
+
+    def _plain(self, path: Path, origin: FileOrigin) -> Iterator[Portion]:
         done = 0
         lines: LinesInStep | None = None
-        quoted = numbered(islice(read_lines(path), SAMPLE))
+        quoted = numbered(islice(read_lines(path, plain=True), SAMPLE))
         try:
             with closing(self._connection.cursor()) as cursor:
                 for batch, is_last in self._batches(cursor, self._query(quoted), path, origin):
@@ -85,7 +94,7 @@ class Decoder:
                     yield portion
                     done = stop
         except (duckdb.IOException, duckdb.InvalidInputException, OutOfStepError):
-            yield from self._line_by_line(path, origin, done)
+            yield from self._line_by_line(read_lines(path, plain=True), origin, done)
 
     def _batches(
         self, cursor: duckdb.DuckDBPyConnection, query: str, path: Path, origin: FileOrigin
@@ -104,7 +113,7 @@ class Decoder:
         if not is_only:  # of an only portion this shows for itself
             with closing(self._connection.cursor()) as cursor:
                 rows: list[tuple[int]] = cursor.execute(COUNT_QUERY, {"path": str(path)}).fetchall()
-            if rows[0][0] != sum(1 for _ in read_lines(path)):
+            if rows[0][0] != sum(1 for _ in read_lines(path, plain=True)):
                 raise OutOfStepError
         return LinesInStep(path)
 
@@ -115,9 +124,9 @@ class Decoder:
         rows = pa.concat_tables([completed.rows, decoded.rows]).take(pc.sort_indices(at))
         return Portion(rows=rows.combine_chunks(), rejected=decoded.rejected)
 
-    def _line_by_line(self, path: Path, origin: FileOrigin, done: int) -> Iterator[Portion]:
-        """The file from its `done`-th line on that is not blank, without DuckDB."""
-        lines = (line for line in read_lines(path) if line.row >= done)
+    def _line_by_line(self, lines: Iterator[Line], origin: FileOrigin, done: int) -> Iterator[Portion]:
+        """Lines from the `done`-th on that is not blank, without DuckDB."""
+        lines = (line for line in lines if line.row >= done)
         while some := list(islice(lines, ROWS)):
             decoded = self._decode_lines(some, origin)
             yield Portion(rows=decoded.rows, rejected=decoded.rejected)

@@ -44,8 +44,9 @@ class DuckEngine:
 
     def silver(self, plan: Plan, before: Tables, on_rows: OnRows) -> SilverReport:
         """Read what the plan says and make the days that change."""
-        with self._work() as connection, self._database(threads=1) as decoding:
-            # Decoders have threads of ours. With DuckDB's own the lines of a file would come in any order.
+        # Decoders have threads of ours. With DuckDB's own the lines of a file would come in any order, and while they
+        # idle they would have freed memory given back to the system, for each new batch to ask for it again.
+        with self._work(threads=1) as connection, self._database(threads=1) as decoding:
             reader = Reader(
                 files=self._files,
                 decode=Decoder(decoding, self._settings, seen_at=plan.started, lines_up_to=self._sizes.lines_up_to),
@@ -60,7 +61,7 @@ class DuckEngine:
 
     def gold(self, plan: Plan, silver: SilverReport, before: Tables, on_rows: OnRows) -> GoldReport:
         """Make all tables of gold from the days of `before` as changed by `silver`."""
-        with self._work() as connection:
+        with self._work(threads=self._threads) as connection:
             return make_gold(connection, plan, silver, before, self._files, self._check, on_rows)
 
     def stop(self) -> None:
@@ -74,11 +75,11 @@ class DuckEngine:
             raise CancelledRunError("the run was asked to stop")
 
     @contextlib.contextmanager
-    def _work(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _work(self, *, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
         """A database to work with, until it is done or told to stop."""
         self._check()
         try:
-            with self._database(threads=self._threads) as connection:
+            with self._database(threads=threads) as connection:
                 self._connection = connection
                 yield connection
         except duckdb.InterruptException as error:

@@ -1,14 +1,12 @@
-"""The lines of a gzipped file, in Python."""
+"""The lines of a file, in Python."""
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from jobs.medallion.duck.portion import UnreadableFileError
+from jobs.medallion.duck.inflate import gzipped
 
 MAX_LINE_BYTES = 16 << 20
 """Of a longer line just so much is held: it is no event, and its beginning says so as well as the whole."""
@@ -25,25 +23,18 @@ class Line(NamedTuple):
     """Without blanks around it."""
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a gzipped file. Raises `UnreadableFileError` where it breaks off."""
-    index = 0
-    try:
-        if not path.stat().st_size:
-            raise UnreadableFileError("empty: not even the header of a gzip file")
-        with gzip.open(path) as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES):
-                number += 1
-                rest = line
-                while rest and not rest.endswith(b"\n"):
-                    rest = file.readline(MAX_LINE_BYTES)
-                if data := line.strip():
-                    yield Line(number, index, data)
-                    index += 1
-    except (OSError, EOFError, zlib.error) as error:
-        where = f"broken off behind {index} lines" if index else "no gzip"
-        raise UnreadableFileError(f"{where}: {error}") from error
+def read_lines(path: Path, *, plain: bool = False) -> Iterator[Line]:
+    """The lines of a file that is gzipped, unless it is `plain`. Raises `UnreadableFileError` where it breaks off."""
+    index = number = 0
+    with path.open("rb") if plain else gzipped(path) as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            number += 1
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = file.readline(MAX_LINE_BYTES)
+            if data := line.strip():
+                yield Line(number, index, data)
+                index += 1
 
 
 class OutOfStepError(Exception):
@@ -51,10 +42,10 @@ class OutOfStepError(Exception):
 
 
 class LinesInStep:
-    """The lines of a file beside DuckDB's rows of it, in one go from its first to its last."""
+    """The lines of a plain file beside DuckDB's rows of it, in one go from its first to its last."""
 
     def __init__(self, path: Path) -> None:
-        self._lines = read_lines(path)
+        self._lines = read_lines(path, plain=True)
 
     def take(self, first: int, stop: int, wanted: pa.Array, *, is_last: bool) -> list[Line]:
         """The wanted ones of the rows from `first` up to `stop`; `wanted` counts from `first`.

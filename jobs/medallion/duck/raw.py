@@ -18,10 +18,18 @@ PIECES = (
 """Columns that are read as they are spelt: "5" is no 5."""
 PLACE = ("country", "region", "city")
 
-COUNT_QUERY = """
-SELECT count(*) FROM read_json($path, format = 'newline_delimited', compression = 'gzip', ignore_errors = true,
-    columns = {'event_id': 'VARCHAR', 'session_id': 'VARCHAR'})
-"""
+MAX_OBJECT_BYTES = 2 << 20
+"""Of a line in DuckDB, and about that of its buffers: by default those are 32 MiB, beyond any cache and new for each
+file. A longer line than `MAX_RECORD_BYTES` is no event; a file with one beyond this limit is read line by line."""
+_OPTIONS = (
+    "format = 'newline_delimited', compression = 'none', ignore_errors = true, "
+    f"maximum_object_size = {MAX_OBJECT_BYTES}"
+)
+
+COUNT_QUERY = f"""
+SELECT count(*) FROM read_json($path, {_OPTIONS},
+    columns = {{'event_id': 'VARCHAR', 'session_id': 'VARCHAR'}})
+"""  # noqa: S608 - nobody else's names
 """How many rows a file has. Parameter: `path`."""
 
 _EVER = 10**18 - 1
@@ -49,7 +57,7 @@ def raw_query(settings: Settings, quoted: Collection[str] = ()) -> str:
     columns = {name: "JSON" if name in quoted else "VARCHAR" for name in TEXTS} | dict.fromkeys(PIECES, "JSON")
     columns["geo"] = f"STRUCT({', '.join(f'{name} VARCHAR' for name in PLACE)})"
     listed = ", ".join(f"\"{name}\": '{kind}'" for name, kind in columns.items())
-    read = f"""read_json($path, format = 'newline_delimited', compression = 'gzip', ignore_errors = true,
+    read = f"""read_json($path, {_OPTIONS},
         columns = {{{listed}}})"""
     offered = [f'{_MILLISECONDS if name == "timestamp" else _spelt(name)} AS "{name}"' for name in PIECES]
     offered += [f"replace({name}::VARCHAR, '\"', '') AS {name}" for name in quoted]

@@ -40,6 +40,7 @@ class SilverStep:
         self, connection: duckdb.DuckDBPyConnection, plan: Plan, before: Tables, files: Files, reader: Reader,
         *, clock: Clock, threads: int, sizes: Sizes,
     ) -> None:  # fmt: skip
+        self._connection = connection
         self._plan = plan
         self._files = files
         self._reader = reader
@@ -68,6 +69,7 @@ class SilverStep:
                             self._writer.add(day, rows)
             self._writer.close()
             self._letters.write()
+            self._connection.execute(f"SET threads = {self._threads}")  # nobody decodes any more
             days, dropped = self._settle()
             self._uploads.wait()
         return SilverReport(

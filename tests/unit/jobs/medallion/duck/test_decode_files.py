@@ -14,6 +14,7 @@ from headrace.events.privacy import anonymous_user
 from headrace.stream.ports import MAX_RECORD_BYTES
 from jobs.medallion.duck import decode, lines
 from jobs.medallion.duck.decode import arrival_of
+from jobs.medallion.duck.inflate import Slots
 from jobs.medallion.duck.lines import read_lines
 from jobs.medallion.duck.portion import UnreadableFileError
 from jobs.medallion.duck.suspicious import numbered
@@ -65,11 +66,46 @@ def test_what_is_no_gzip_cannot_be_read(tmp_path: Path, body: bytes) -> None:
         portions(raw(tmp_path / "a", body))
 
 
-def test_a_wrong_checksum_is_seen_when_lines_are_read_one_by_one(tmp_path: Path) -> None:
-    body = bytearray(gzip.compress(b"\n".join([*good_lines(3), b"no event"])))
-    body[-8] ^= 1
-    with pytest.raises(UnreadableFileError, match="CRC"):
-        portions(raw(tmp_path / "a", bytes(body)))
+def test_a_wrong_checksum_is_seen_whatever_the_lines_are(tmp_path: Path) -> None:
+    for name, end in (("a", b"no event"), ("b", line())):
+        body = bytearray(gzip.compress(b"\n".join([*good_lines(3), end])))
+        body[-8] ^= 1
+        with pytest.raises(UnreadableFileError, match="CRC"):
+            portions(raw(tmp_path / name, bytes(body)))
+
+
+def test_what_does_not_fit_into_scratch_is_read_without_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "a", [*good_lines(3), b"none"])
+    small = Slots(up_to=100)
+    with small.inflated(path) as plain:
+        assert plain is None
+    fitting = zipped(tmp_path / "b", [b"x" * 99])
+    with small.inflated(fitting) as plain:
+        assert plain is not None
+        assert plain.read_bytes() == b"x" * 99 + b"\n"
+    decoder = decode.Decoder(duckdb.connect(config={"threads": 1}), SETTINGS, seen_at=SEEN, lines_up_to=0)
+    expected = list(decoder(source_file(), path))
+    monkeypatch.setattr(decoder, "_slots", small)
+    assert rows_of(list(decoder(source_file(), path))).equals(rows_of(expected))
+    assert rejected_of(list(decoder(source_file(), path))) == rejected_of(expected) != []
+
+
+def test_a_slot_that_held_more_before_shows_nothing_of_it(tmp_path: Path) -> None:
+    slots = Slots()
+    long, short = (zipped(tmp_path / name, good_lines(count)) for name, count in (("a", 2_000), ("b", 2)))
+    with slots.inflated(long) as first, slots.inflated(short) as beside:
+        assert first is not None
+        assert first != beside
+        assert len(first.read_bytes().splitlines()) == 2_000
+    again: set[Path | None] = set()
+    for _ in range(3):
+        with slots.inflated(short) as plain:
+            assert plain is not None
+            assert plain.read_bytes().splitlines() == good_lines(2)
+            again.add(plain)
+    assert again <= {first, beside}
 
 
 def test_all_members_of_a_gzip_file_are_read(tmp_path: Path) -> None:
@@ -194,7 +230,7 @@ def test_a_file_that_is_counted_otherwise_goes_line_by_line(tmp_path: Path, monk
 
 @pytest.mark.parametrize(("rows", "wanted"), [(2, [1]), (4, [1])])
 def test_lines_and_rows_of_different_number_are_out_of_step(tmp_path: Path, rows: int, wanted: list[int]) -> None:
-    in_step = lines.LinesInStep(zipped(tmp_path / "a", good_lines(3)))
+    in_step = lines.LinesInStep(raw(tmp_path / "a", b"\n".join(good_lines(3))))
     with pytest.raises(lines.OutOfStepError):
         in_step.take(0, rows, pa.array(wanted), is_last=True)
 
