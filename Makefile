@@ -13,6 +13,9 @@ EVENTS ?= 50000
 SEED   ?= 1
 SEEDS  ?= 300
 
+# Where no bytecode may be kept every process compiles all of our modules as it starts: half a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help env up test check test-api test-clients test-data test-engines test-spark test-faults test-chaos soak prove compose-test model simulate bench bench-latency bench-batch docs lock clean
 

@@ -17,8 +17,8 @@ from jobs.medallion import dialect
 PLACE = "place"
 """Column of a row's number, by which it is told to go."""
 _HASH = "CASE WHEN event_id IS NOT NULL THEN hash(event_id) END"
-_AT_ONCE = 4 << 20
-"""Hashes that are grouped in one pass: about 200 MB."""
+_AT_ONCE = 1 << 20
+"""Hashes that are compared with their neighbours at a time."""
 
 
 def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.Table) -> pa.ChunkedArray:
@@ -31,18 +31,22 @@ def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.Table) -> pa.ChunkedAr
 
 
 def repeated(connection: duckdb.DuckDBPyConnection, columns: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """Hashes that occur more than once in all columns together."""
+    """Hashes that occur more than once in all columns together: once sorted they stand side by side.
+
+    DuckDB sorts them in a third of the time in which it groups them, and beyond its memory on disk.
+    """
     chunks = [chunk for column in columns for chunk in column.chunks]
     connection.register("hashes", pa.table({"h": pa.chunked_array(chunks, pa.uint64())}))
-    passes = 1 + sum(map(len, chunks)) // _AT_ONCE
     found: list[pa.Array] = []
+    before = pa.array([], pa.uint64())
     try:
-        for number in range(passes):
-            query = f"SELECT h FROM hashes WHERE h % {passes} = {number} GROUP BY h HAVING count(*) > 1"  # noqa: S608
-            found.extend(connection.sql(query).to_arrow_table().column("h").chunks)
+        for batch in connection.sql("SELECT h FROM hashes WHERE h IS NOT NULL ORDER BY h").to_arrow_reader(_AT_ONCE):
+            ascending = pa.concat_arrays([before, batch.column(0)])
+            found.append(ascending[1:].filter(pc.equal(ascending[1:], ascending[:-1])))
+            before = ascending[-1:]
     finally:
         connection.unregister("hashes")
-    return pa.chunked_array(found, pa.uint64()).combine_chunks()
+    return pc.unique(pa.chunked_array(found, pa.uint64()))
 
 
 def shared(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], others: Sequence[pa.ChunkedArray]) -> pa.Array:
