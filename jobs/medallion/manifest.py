@@ -61,7 +61,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: float
     """Both in seconds since 1970 UTC."""
     mark: float | None
-    """The view `all_events` takes what is older from silver and the rest from `events`; seconds since 1970 UTC."""
+    """The view `all_events` takes what is older from silver only; seconds since 1970 UTC."""
     tables: Tables
     """After the run; all keys are where they are published."""
     copies: tuple[Copy, ...]

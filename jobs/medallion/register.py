@@ -6,7 +6,7 @@ It compares and changes only what differs, so it may be repeated, after a crash 
 2. The tables of gold, each in one step.
 3. The mark of `all_events`: from here on streamed events before it are looked for in silver only.
 
-Before and after each step no row is in `all_events` twice, and none is missing that was there.
+Before and after each step no event is in `all_events` from both sides, and none is missing that was there.
 """
 
 import re

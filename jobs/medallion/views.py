@@ -1,4 +1,4 @@
-"""The view `all_events`: silver up to its mark, streamed events from there on. Pure."""
+"""The view `all_events`: silver, and those streamed events after its mark that are not in it yet. Pure."""
 
 from datetime import UTC, date, datetime
 
@@ -13,25 +13,29 @@ ALL_EVENTS = "all_events"
 def all_events(database: str, events: str, mark: float | None) -> str:
     """Its query: the columns of silver, the day among them, so that a question about days is one about few files.
 
-    `mark` is in seconds since 1970 UTC and counts down to its hour; None: no streamed event is in silver's keeping,
-    and silver is all there is. `events` is the name of the table of streamed events.
+    `mark` is in seconds since 1970 UTC and counts down to its hour: streamed events before it are looked for in silver
+    only. None: no streamed event is in silver's keeping, and silver is all there is. `events` is the name of the table
+    of streamed events.
+
+    Silver may be ahead of the mark: by raw events, or because a run has published its days and not yet the mark.
     """
-    columns = ", ".join(_name(column.name) for column in SILVER_EVENTS.columns)
-    silver = f"SELECT {columns}, event_date\nFROM {_name(database)}.{_name(SILVER_EVENTS.name)}"
+    columns = [_name(column.name) for column in SILVER_EVENTS.columns]
+    silver = f"{_name(database)}.{_name(SILVER_EVENTS.name)}"
+    query = f"SELECT {', '.join(columns)}, event_date\nFROM {silver}"
     if mark is None:
-        return silver
+        return query
     hours = hour_of(mark)
     moment = datetime.fromtimestamp(hours * HOUR_SECONDS, UTC)
-    return (
-        f"{silver}\nWHERE {_before(moment)}\nUNION ALL\n"
-        f"SELECT {columns}, CAST(event_time AS date) AS event_date\nFROM {_name(database)}.{_name(events)}\n"
-        f"WHERE {_from(moment, HourPartition.of_hour(hours))}"
+    known = (
+        f"SELECT 1 FROM {silver} AS known\nWHERE known.event_date >= DATE '{_day(moment.date())}' "  # noqa: S608 - ours
+        f"AND known.event_time >= {_time(moment)} AND known.event_id = streamed.event_id"
     )
-
-
-def _before(moment: datetime) -> str:
-    """The day alone leaves out whole partitions, the time the rest of the last one."""
-    return f"event_date <= DATE '{_day(moment.date())}' AND event_time < {_time(moment)}"
+    return (
+        f"{query}\nUNION ALL\n"
+        f"SELECT {', '.join(columns)}, CAST(event_time AS date) AS event_date\n"
+        f"FROM {_name(database)}.{_name(events)} AS streamed\n"
+        f"WHERE {_from(moment, HourPartition.of_hour(hours))}\nAND NOT EXISTS (\n{known}\n)"
+    )
 
 
 def _from(moment: datetime, hour: HourPartition) -> str:

@@ -1,5 +1,7 @@
 """What is in a gzipped file, for readers that want it plain."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
@@ -12,6 +14,8 @@ from jobs.medallion.duck.portion import UnreadableFileError
 
 INFLATED_BYTES = 4 << 30
 """Of a file, in scratch. What would be more, an archive made to explode perhaps, is read without being written."""
+_KEPT_BYTES = 256 << 20
+"""Of a slot that nobody uses: larger ones give their room back."""
 _STEP = 256 << 10
 """Bytes inflated at a time: few enough to stay in a processor's cache until they are written."""
 
@@ -24,6 +28,7 @@ class Slots:
 
     def __init__(self, up_to: int = INFLATED_BYTES) -> None:
         self._up_to = up_to
+        self._lock = threading.Lock()
         self._made = 0
         self._free: list[Path] = []
 
@@ -34,10 +39,13 @@ class Slots:
         Raises `UnreadableFileError` when the gzipped file breaks off or is no gzip, to its last checksum. DuckDB could
         read gzip itself, but takes three times as long for it, and does not look at checksums.
         """
-        slot = self._free.pop() if self._free else self._new(path.parent)
+        with self._lock:
+            slot = self._free.pop() if self._free else self._new(path.parent)
         try:
             yield slot if _inflate(path, slot, self._up_to) else None
         finally:
+            if slot.stat().st_size > _KEPT_BYTES:
+                os.truncate(slot, 0)
             self._free.append(slot)
 
     def _new(self, folder: Path) -> Path:

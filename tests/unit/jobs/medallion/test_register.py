@@ -191,10 +191,11 @@ async def test_the_view_is_silver_alone_until_streamed_events_were_loaded() -> N
     assert "events" not in catalog.tables
 
 
-async def test_the_views_two_sides_part_at_the_hour_of_the_mark() -> None:
+async def test_the_view_adds_what_was_streamed_since_the_hour_of_the_mark_and_is_not_in_silver() -> None:
     catalog = Recorder()
     await register(catalog, HOUSE, Tables(), mark=MARK + 1799.5)
     silver, events = catalog.views["all_events"].split("UNION ALL")
-    assert "event_date <= DATE '2026-04-09' AND event_time < TIMESTAMP '2026-04-09 10:00:00'" in silver
-    assert "event_time >= TIMESTAMP '2026-04-09 10:00:00'" in events
+    assert "WHERE" not in silver
+    assert "AND event_time >= TIMESTAMP '2026-04-09 10:00:00'\nAND NOT EXISTS" in events
     assert "(day > '09' OR (day = '09' AND hour >= '10'))" in events
+    assert "known.event_date >= DATE '2026-04-09' AND known.event_time >= TIMESTAMP '2026-04-09 10:00:00'" in events

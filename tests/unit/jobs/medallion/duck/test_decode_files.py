@@ -12,7 +12,7 @@ import pytest
 from headrace.events.ingest import id_prefix
 from headrace.events.privacy import anonymous_user
 from headrace.stream.ports import MAX_RECORD_BYTES
-from jobs.medallion.duck import decode, lines
+from jobs.medallion.duck import decode, inflate, lines
 from jobs.medallion.duck.decode import arrival_of
 from jobs.medallion.duck.inflate import Slots
 from jobs.medallion.duck.lines import read_lines
@@ -92,19 +92,21 @@ def test_what_does_not_fit_into_scratch_is_read_without_being_written(
     assert rejected_of(list(decoder(source_file(), path))) == rejected_of(expected) != []
 
 
-def test_a_slot_that_held_more_before_shows_nothing_of_it(tmp_path: Path) -> None:
+def test_a_slot_that_held_more_before_shows_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots()
     long, short = (zipped(tmp_path / name, good_lines(count)) for name, count in (("a", 2_000), ("b", 2)))
     with slots.inflated(long) as first, slots.inflated(short) as beside:
         assert first is not None
         assert first != beside
         assert len(first.read_bytes().splitlines()) == 2_000
+    monkeypatch.setattr(inflate, "_KEPT_BYTES", 100)
     again: set[Path | None] = set()
     for _ in range(3):
         with slots.inflated(short) as plain:
             assert plain is not None
             assert plain.read_bytes().splitlines() == good_lines(2)
             again.add(plain)
+        assert plain.read_bytes() == b"", "what is large gives its room back"
     assert again <= {first, beside}
 
 
