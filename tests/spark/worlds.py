@@ -121,6 +121,9 @@ def make_bronze(root: Path) -> None:
     _put(root, STRANGE, gzip.compress(text.encode() + b"\n" + b"\r\n".join(odd)))
     _put(root, HIDDEN, gzip.compress((_START % "h" + "}\n").encode()))
     _put(root, f"{MINUTE}/cut.jsonl.gz", gzip.compress((lines[1] + "\n").encode() * 500)[:-9])
+    flipped = bytearray(gzip.compress((lines[1] + "\n").encode() * 500))
+    flipped[-8] ^= 1
+    _put(root, f"{MINUTE}/checksum.jsonl.gz", bytes(flipped))
     _put(root, f"{MINUTE}/empty.jsonl.gz", b"")
     _put(root, f"{MINUTE}/blank.jsonl.gz", gzip.compress(b"\n \n"))
     _put(root, f"{MINUTE}/plain.jsonl.gz", lines[1].encode())

@@ -63,10 +63,10 @@ def gzipped(path: Path) -> Iterator[BufferedIOBase]:
     with IGzipFile(path) as file:
         try:
             yield file
-        except (OSError, EOFError, IsalError) as error:
-            done = file.tell()
-            where = f"broken off behind {done:,} bytes" if done else "no gzip"
-            raise UnreadableFileError(f"{where}: {error}") from error
+        except EOFError as error:
+            raise UnreadableFileError(f"broken off: {error}") from error
+        except (OSError, IsalError) as error:
+            raise UnreadableFileError(f"no gzip, or a damaged one: {error}") from error
 
 
 def _inflate(path: Path, to: Path, up_to: int) -> bool:

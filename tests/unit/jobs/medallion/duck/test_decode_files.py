@@ -49,9 +49,10 @@ def good_lines(count: int) -> list[bytes]:
 
 
 def test_a_truncated_file_cannot_be_read(tmp_path: Path) -> None:
-    body = gzip.compress(b"\n".join(good_lines(5_000)))
-    with pytest.raises(UnreadableFileError, match="broken off behind"):
-        portions(raw(tmp_path / "a", body[: len(body) // 2]))
+    for count in (5, 5_000):
+        body = gzip.compress(b"\n".join(good_lines(count)))
+        with pytest.raises(UnreadableFileError, match="broken off"):
+            portions(raw(tmp_path / "a", body[: len(body) // 2]))
 
 
 def test_an_empty_file_cannot_be_read_and_one_that_holds_nothing_has_no_rows(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_an_empty_file_cannot_be_read_and_one_that_holds_nothing_has_no_rows(tmp
 
 @pytest.mark.parametrize("body", [line() + b"\n", b"PAR1", b"\x1f\x8b", b"\x00" * 100])
 def test_what_is_no_gzip_cannot_be_read(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(UnreadableFileError):
+    with pytest.raises(UnreadableFileError, match="broken off|no gzip"):
         portions(raw(tmp_path / "a", body))
 
 
