@@ -24,7 +24,7 @@ from headrace.errors import StopError, UnavailableError
 from headrace.events.arrow import EVENT_SCHEMA
 from jobs.medallion import dialect, places
 from jobs.medallion.duck.files import Files, reaching
-from jobs.medallion.model import GoldReport, GoldTable, Plan, SilverDay, SilverFile, SilverReport, Tables
+from jobs.medallion.model import GoldReport, GoldTable, Plan, SilverDay, SilverReport, Tables
 from jobs.medallion.ports import OnRows
 from jobs.medallion.tables import GOLD, TableDefinition
 
@@ -89,13 +89,13 @@ class _Maker:
     def make(self, table: TableDefinition, days: Sequence[SilverDay], kept: pa.Table | None = None) -> pa.Table:
         """The table's rows of those days, with the rows that are kept of others, in its order."""
         portions = _portions(days) if _is_daily(table) else [days]
-        made = [self._query(table, [file for day in some for file in day.files]) for some in portions]
+        made = [self._query(table, some) for some in portions]
         rows = pa.concat_tables([table.arrow.empty_table() if kept is None else kept, *made])
         return rows.sort_by([(name, "ascending") for name in table.sorted_by]).combine_chunks()
 
-    def _query(self, table: TableDefinition, silver: Sequence[SilverFile]) -> pa.Table:
+    def _query(self, table: TableDefinition, days: Sequence[SilverDay]) -> pa.Table:
         self.check()
-        self._show(silver)
+        self._show(days)
         try:
             rows = self.connection.sql(_text(table.name)).to_arrow_table()
         except duckdb.InvalidInputException as error:
@@ -104,11 +104,12 @@ class _Maker:
         finally:
             self.connection.execute(f"DROP VIEW {_VIEW}")
             self.connection.unregister(_PUBLISHED)
-        self.on_rows(sum(file.rows for file in silver))
+        self.on_rows(sum(file.rows for day in days for file in day.files))
         return rows.select(table.arrow.names).cast(table.arrow)
 
-    def _show(self, silver: Sequence[SilverFile]) -> None:
-        """Have the view of silver show these files: DuckDB reads copies in scratch, Arrow what is in the bucket."""
+    def _show(self, days: Sequence[SilverDay]) -> None:
+        """Have the view of silver show these days: DuckDB reads copies in scratch, Arrow what is in the bucket."""
+        silver = [file for day in days for file in day.files]
         here = [str(path) for file in silver if (path := self.files.place(file.key)).exists()]
         there = [file.key for file in silver if not self.files.place(file.key).exists()]
         self.connection.register(_PUBLISHED, self.files.dataset(there, _SCHEMA))
@@ -118,9 +119,9 @@ class _Maker:
             paths = ", ".join("'" + path.replace("'", "''") + "'" for path in here)
             sources.append(f"SELECT {columns} FROM read_parquet([{paths}], hive_partitioning = false)")  # noqa: S608
         rows = " UNION ALL ".join(sources)
-        self.connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {_VIEW} AS SELECT *, CAST(event_time AS DATE) AS {_DAY} FROM ({rows})"  # noqa: S608
-        )
+        # One value costs a group nothing; one a row is as dear as any other column of it.
+        date = f"DATE '{days[0].day}'" if len(days) == 1 else "CAST(event_time AS DATE)"
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {_VIEW} AS SELECT *, {date} AS {_DAY} FROM ({rows})")  # noqa: S608
 
 
 @cache
