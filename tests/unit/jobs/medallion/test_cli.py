@@ -1,6 +1,7 @@
 """`headrace job medallion`: what is asked for, and what is told."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -120,6 +121,13 @@ def test_metrics_of_the_run_are_written_into_a_file_also_when_it_failed(command:
     written = path.read_text()
     assert 'headrace_job_runs_total{job="medallion",result="failed"} 1.0' in written
     assert 'headrace_job_seconds{job="medallion"}' in written
+
+
+def test_a_run_tells_cloudwatch_how_it_ended(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_CLOUDWATCH_NAMESPACE", "shop")
+    command.outcome = LockedError("another one")
+    [published] = [json.loads(line) for line in command().stderr.splitlines() if '"_aws"' in line]
+    assert (published["service"], published["headrace_job_failures_total"]) == ("medallion", 1)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -17,6 +17,7 @@ from jobs.medallion.duck.decode import arrival_of
 from jobs.medallion.duck.inflate import Slots
 from jobs.medallion.duck.lines import read_lines
 from jobs.medallion.duck.portion import UnreadableFileError
+from jobs.medallion.duck.raw import MAX_OBJECT_BYTES
 from jobs.medallion.duck.suspicious import numbered
 from tests.unit.jobs.medallion.duck.decoding import (
     ARRIVED,
@@ -63,7 +64,7 @@ def test_an_empty_file_cannot_be_read_and_one_that_holds_nothing_has_no_rows(tmp
 
 @pytest.mark.parametrize("body", [line() + b"\n", b"PAR1", b"\x1f\x8b", b"\x00" * 100])
 def test_what_is_no_gzip_cannot_be_read(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(UnreadableFileError, match="broken off|no gzip"):
+    with pytest.raises(UnreadableFileError, match=r"broken off|no gzip"):
         portions(raw(tmp_path / "a", body))
 
 
@@ -250,6 +251,18 @@ def test_a_line_of_twenty_megabytes_is_one_dead_letter(tmp_path: Path) -> None:
     found = portions(zipped(tmp_path / "a", [line(event_id="0"), line(city="x" * 20_000_000), line(event_id="2")]))
     assert rows_of(found)["event_id"].to_pylist() == ["0", "2"]
     assert [letter.reason for letter in rejected_of(found)] == ["oversized"]
+
+
+def test_portions_that_came_before_a_line_that_stops_duckdb_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "ROWS", 2048)
+    many = good_lines(60_000)  # several of DuckDB's buffers before the one that is too small
+    found = portions(zipped(tmp_path / "a", [*many, line(city="x" * (2 * MAX_OBJECT_BYTES)), line(event_id="end")]))
+    sizes = [portion.rows.num_rows for portion in found]
+    assert sizes[0] == 2048, "DuckDB's"
+    assert rows_of(found)["event_id"].to_pylist() == [*map(str, range(60_000)), "end"]
+    assert [letter.position for letter in rejected_of(found)] == [f"{KEY} line 60001"]
 
 
 def test_a_small_file_is_read_without_planning_a_query_for_it(tmp_path: Path) -> None:
