@@ -17,7 +17,6 @@ from jobs.medallion.duck.decode import arrival_of
 from jobs.medallion.duck.inflate import Slots
 from jobs.medallion.duck.lines import read_lines
 from jobs.medallion.duck.portion import UnreadableFileError
-from jobs.medallion.duck.raw import MAX_OBJECT_BYTES
 from jobs.medallion.duck.suspicious import numbered
 from tests.unit.jobs.medallion.duck.decoding import (
     ARRIVED,
@@ -232,6 +231,14 @@ def test_a_file_that_is_counted_otherwise_goes_line_by_line(tmp_path: Path, monk
     assert len(rejected_of(found)) == 1
 
 
+def test_portions_from_before_a_miscount_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "LinesInStep", _Miscounting)
+    monkeypatch.setattr(decode, "ROWS", 2048)
+    found = portions(zipped(tmp_path / "a", [*good_lines(3_000), b"none", line(event_id="3000")]))
+    assert rows_of(found)["event_id"].to_pylist() == [str(number) for number in range(3_001)]
+    assert [letter.position for letter in rejected_of(found)] == [f"{KEY} line 3001"]
+
+
 @pytest.mark.parametrize(("rows", "wanted"), [(2, [1]), (4, [1])])
 def test_lines_and_rows_of_different_number_are_out_of_step(tmp_path: Path, rows: int, wanted: list[int]) -> None:
     in_step = lines.LinesInStep(raw(tmp_path / "a", b"\n".join(good_lines(3))))
@@ -251,18 +258,6 @@ def test_a_line_of_twenty_megabytes_is_one_dead_letter(tmp_path: Path) -> None:
     found = portions(zipped(tmp_path / "a", [line(event_id="0"), line(city="x" * 20_000_000), line(event_id="2")]))
     assert rows_of(found)["event_id"].to_pylist() == ["0", "2"]
     assert [letter.reason for letter in rejected_of(found)] == ["oversized"]
-
-
-def test_portions_that_came_before_a_line_that_stops_duckdb_are_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decode, "ROWS", 2048)
-    many = good_lines(60_000)  # several of DuckDB's buffers before the one that is too small
-    found = portions(zipped(tmp_path / "a", [*many, line(city="x" * (2 * MAX_OBJECT_BYTES)), line(event_id="end")]))
-    sizes = [portion.rows.num_rows for portion in found]
-    assert sizes[0] == 2048, "DuckDB's"
-    assert rows_of(found)["event_id"].to_pylist() == [*map(str, range(60_000)), "end"]
-    assert [letter.position for letter in rejected_of(found)] == [f"{KEY} line 60001"]
 
 
 def test_a_small_file_is_read_without_planning_a_query_for_it(tmp_path: Path) -> None:
