@@ -20,7 +20,7 @@ PLACE = ("country", "region", "city")
 
 MAX_OBJECT_BYTES = 2 << 20
 """Of a line in DuckDB, and about that of its buffers: by default those are 32 MiB, beyond any cache and new for each
-file. A longer line than `MAX_RECORD_BYTES` is no event; a file with one beyond this limit is read line by line."""
+file. A longer line makes them larger for its sake."""
 _OPTIONS = (
     "format = 'newline_delimited', compression = 'none', ignore_errors = true, "
     f"maximum_object_size = {MAX_OBJECT_BYTES}"
