@@ -17,7 +17,7 @@ SEEDS  ?= 300
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env up test check test-api test-clients test-data test-engines test-spark test-faults test-chaos soak prove compose-test model simulate bench bench-latency bench-batch docs lock clean
+.PHONY: help env up test check test-api test-clients test-data test-deploy test-engines test-spark test-faults test-chaos soak prove compose-test model simulate bench bench-latency bench-batch docs lock clean
 
 help: ## What can be run here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,11 +40,12 @@ up: env ## Local cloud and every service; Ctrl-C drains
 test: env ## Unit, contract and end-to-end tests (under five minutes)
 	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
-check: env ## Format, lint, types, import boundaries
+check: env ## Format, lint, types, import boundaries, templates
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/cfn-lint deploy/ecs/*.yaml
 
 test-api: env ## schemathesis on the stats API: no 5xx, no undocumented answer
 	@$(BIN)/pytest tests/api $(ARGS)
@@ -57,6 +58,10 @@ compose-test: env ## The images and docker compose; installs an engine where non
 
 test-clients: $(CLIENTS)/.installed ## The examples of docs/athena.md, with PyAthena, SQLAlchemy and the AWS CLI
 	@HEADRACE_CLIENTS=$(CURDIR)/$(CLIENTS)/bin $(BIN)/pytest tests/clients $(ARGS)
+
+test-deploy: $(CLIENTS)/.installed ## The stack in the local cloud: used with its roles' rights only, and deleted (two minutes)
+	@$(BIN)/cfn-lint deploy/ecs/*.yaml
+	@HEADRACE_CLIENTS=$(CURDIR)/$(CLIENTS)/bin $(BIN)/pytest tests/unit/deploy/ecs tests/deploy $(ARGS)
 
 $(CLIENTS)/.installed: $(STAMP) requirements/clients.txt
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from uvloop import run as run_loop
 
-from bench import delivery, drain, peers, per_record, stats_api
+from bench import cost, delivery, drain, peers, per_record, stats_api
 from bench.events import make_events
 from bench.headrace_path import land, page_to_body
 from bench.measure import cpu_us, cpu_us_async
@@ -146,6 +146,12 @@ def main() -> None:
     parser.add_argument(
         "--drained", type=int, default=drain.EVENTS, help="events that a transformer drains (default %(default)s)"
     )
+    parser.add_argument(
+        "--steady",
+        type=float,
+        default=cost.SECONDS,
+        help="seconds of a steady rate through all services (default %(default)s)",
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the figures go")
     arguments = parser.parse_args()
     spare_the_collector()  # as every service does
@@ -163,6 +169,7 @@ def main() -> None:
         ]
         rows += stats_rows()
     rows += drain_rows(arguments.drained)
+    rows += cost.measure(arguments.steady)
     add(arguments.output, rows)
     Console().print(_table(rows, f"{len(payloads):,} events of {size:.0f} bytes, Python {platform.python_version()}"))
 

@@ -7,24 +7,32 @@ import msgspec
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36"
 TYPES = ("page_view", "page_view", "page_view", "click", "search", "add_to_cart", "purchase")
 START = 1_775_721_600_000
+PRODUCTS = 2_000
+"""All looked at alike, each on a page of its own."""
 
 
 SHORT_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:{0}.0) Gecko/20100101 Firefox/{0}.0"
 
 
 def make_events(
-    count: int, seed: int = 7, *, start: int = START, length: int = 10_800_000, agent: str = AGENT
+    count: int,
+    seed: int = 7,
+    *,
+    start: int = START,
+    length: int = 10_800_000,
+    agent: str = AGENT,
+    products: int = PRODUCTS,
 ) -> list[bytes]:
     """`count` JSON events over three hours, each complete: id, session, user, product, price, user agent, address.
 
     `start` is in ms since 1970 UTC, `length` in ms.
     """
     rng = random.Random(seed)
-    return [msgspec.json.encode(_event(rng, start + n * length // count, agent)) for n in range(count)]
+    return [msgspec.json.encode(_event(rng, start + n * length // count, agent, products)) for n in range(count)]
 
 
-def _event(rng: random.Random, timestamp: int, agent: str) -> dict[str, object]:
-    product = rng.randrange(2_000)
+def _event(rng: random.Random, timestamp: int, agent: str, products: int) -> dict[str, object]:
+    product = rng.randrange(products)
     return {
         "event_id": f"{rng.getrandbits(128):032x}",
         "session_id": f"s-{rng.getrandbits(48):012x}",

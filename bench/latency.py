@@ -15,11 +15,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -65,6 +65,14 @@ class Probes:
         return sorted(seen[name] - self.polled[name] for name in seen)
 
 
+class EventsApi(Protocol):
+    """A web traffic API."""
+
+    async def get_events(self, request: web.Request) -> web.Response:
+        """`GET /events?cursor=`."""
+        ...
+
+
 class Traffic:
     """The web traffic API: event n is there from n / rate seconds on."""
 
@@ -100,7 +108,7 @@ class Traffic:
 
 
 @contextlib.asynccontextmanager
-async def serving(traffic: Traffic) -> AsyncIterator[str]:
+async def serving(traffic: EventsApi) -> AsyncIterator[str]:
     """The address of the API while the block runs."""
     app = web.Application()
     app.add_routes([web.get("/events", traffic.get_events)])
@@ -114,10 +122,11 @@ async def serving(traffic: Traffic) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def headrace_up(url: str, data: Path) -> AsyncIterator[dict[str, Any]]:
+async def headrace_up(url: str, data: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Any]]:
     """`headrace up --source URL` on free ports; yields what its folder says of the running cloud."""
     own = {"HEADRACE_LOCAL_AWS_PORT": "0", "HEADRACE_LOCAL_ATHENA_PORT": "0", "HEADRACE_STATS_PORT": "0"}
     own |= {"HEADRACE_METRICS_PORT_BASE": "0", "HEADRACE_SIMULATOR_PORT": "0"}
+    own |= settings or {}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HEADRACE_"))}
     with (data.parent / "up.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("cli.run:run", "Run one service in the foreground, as containers do."),
     "query": ("cli.query:query", "Ask Athena, and print the rows as a table, CSV or JSON."),
     "leases": ("cli.leases.app:app", "Who works on which shard; release, reset, come from KCL and go back."),
+    "cost": ("cli.cost.app:cost", "What a rate of events costs on AWS, line by line."),
     "doctor": ("cli.doctor:doctor", "Show the settings and check what they point at."),
 }
 JOBS = {

@@ -20,6 +20,9 @@ from rich.progress import (
 from rich.text import Text
 
 from headrace.catalog.results import ResultColumn, Row
+from headrace.settings import load
+from headrace.telemetry.cloudwatch import Publisher
+from headrace.telemetry.metrics import Metrics
 
 CloudFor = Callable[[Path], AbstractAsyncContextManager[None]]
 """Points the AWS SDK at the cloud that belongs to a data folder."""
@@ -34,6 +37,16 @@ class Style(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+def publish(job: str, metrics: Metrics, file: Path | None, *names: str) -> None:
+    """Tell how a run went, now that it has ended: into a file for Prometheus, if there is one, and for CloudWatch.
+
+    Nobody scrapes a job. Raises `ConfigError` when the settings are wrong.
+    """
+    if file is not None:
+        metrics.write(file, *names)
+    Publisher(job, metrics, namespace=load().cloudwatch_namespace).publish()
 
 
 class _Speed(ProgressColumn):

@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that follow from the code: modules, settings, columns of events and gold, engines' gaps.
+"""Writes the parts of docs/ that follow from the code: modules, settings, columns of events and gold, gaps, cost.
 
 Usage: python scripts/generate_docs.py [--check]
 """
@@ -15,6 +15,8 @@ from headrace.settings import METRICS_PORTS, Settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+from cli.cost import page as cost  # noqa: E402 - found below ROOT when nothing is installed
+from deploy.ecs import policies, task_definitions, template  # noqa: E402 - as below
 from jobs.medallion.tables import GOLD, GOLD_RUNS  # noqa: E402 - found below ROOT when nothing is installed
 from tests.contract.engines import Gap  # noqa: E402 - tests are no package that is installed
 
@@ -83,22 +85,41 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "columns": ("docs/events.md", columns),
     "engines": ("docs/engines.md", engines),
     "gold": ("docs/medallion.md", gold),
+    "cost": ("docs/cost.md", cost.bill_table),
+    "cost peers": ("docs/cost.md", cost.peer_table),
+    "cost levers": ("docs/cost.md", cost.lever_table),
+    "cost steps": ("docs/cost.md", cost.step_table),
+    "cost inputs": ("docs/cost.md", cost.input_tables),
 }
+
+FILES: dict[str, Callable[[], dict[str, str]]] = {
+    "deploy/ecs": lambda: {"headrace.yaml": policies.filled(template.HEADRACE.read_text(encoding="utf-8"))},
+    "deploy/ecs/task_definitions": lambda: task_definitions.files(template.load()),
+}
+"""Folders whose files are written as a whole, by name."""
 
 
 def main() -> int:
     """Write the pages, or with `--check` say whether they are as they should be."""
-    stale = 0
+    stale = False
     for name, (path, render) in SECTIONS.items():
         begin, end = BEGIN.format(name), END.format(name)
-        page = (ROOT / path).read_text()
-        head, rest = page.split(begin)
-        wanted = f"{head}{begin}{render()}{end}{rest.split(end)[1]}"
-        if wanted != page:
-            stale += 1
-            if "--check" not in sys.argv[1:]:
-                (ROOT / path).write_text(wanted)
-    return int(stale > 0 and "--check" in sys.argv[1:])
+        head, rest = (ROOT / path).read_text().split(begin)
+        stale |= _settle(ROOT / path, f"{head}{begin}{render()}{end}{rest.split(end)[1]}")
+    for folder, render_files in FILES.items():
+        for name, wanted in render_files().items():
+            stale |= _settle(ROOT / folder / name, wanted)
+    return int(stale and "--check" in sys.argv[1:])
+
+
+def _settle(path: Path, wanted: str) -> bool:
+    """Have the file say this, unless only asked: whether it said something else."""
+    if path.is_file() and path.read_text() == wanted:
+        return False
+    if "--check" not in sys.argv[1:]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(wanted)
+    return True
 
 
 def _packages() -> Iterator[tuple[Path, list[Path]]]:

@@ -21,7 +21,7 @@ compile clients --group clients
 # Apart for its size. Its tests compare with DuckDB, so all that those need is there, too.
 compile spark pyproject.toml --extra local --extra spark --group test --group spark --constraint requirements/dev.txt
 # An image gets what development got: the same versions, fewer of them.
-for image in api-consumer transformer partitioner stats-api local; do
+for image in api-consumer transformer partitioner stats-api jobs local; do
   compile "$image" pyproject.toml --extra "$image" --constraint requirements/dev.txt
 done
 echo 'uv>=0.9' | compile uv -

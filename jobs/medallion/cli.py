@@ -12,7 +12,7 @@ from rich.console import Console
 
 from headrace.settings import load
 from headrace.telemetry.metrics import Metrics
-from jobs.command import CloudFor, Style, Write
+from jobs.command import CloudFor, Style, Write, publish
 from jobs.medallion import report
 from jobs.medallion.app import EngineName, run
 from jobs.medallion.listing import Scope
@@ -76,8 +76,7 @@ def build(cloud_for: CloudFor, write: Write) -> typer.Typer:
             raise typer.Exit(STOPPED) from None
         finally:
             _account(metrics, outcome, time.monotonic() - started)
-            if metrics_file is not None:
-                metrics.write(metrics_file, *_METRICS)
+            publish(JOB, metrics, metrics_file, *_METRICS)
         tables = outcome.shown
         write(report.COLUMNS if tables else (), report.rows_of(tables) if tables else (), style)
         for line in report.warnings(outcome):

@@ -20,11 +20,13 @@ from headrace.state.dynamodb import DynamoStateStore
 from headrace.stream.connect import open_reader
 from headrace.telemetry.log import get_logger
 from headrace.telemetry.metrics import Metrics
-from jobs.command import CloudFor, Style, Write, progress
+from jobs.command import CloudFor, Style, Write, progress, publish
 from jobs.reconcile.audit import Audit, Check
 from jobs.reconcile.places import Places
 from jobs.reconcile.reconcile import reconcile
 from jobs.reconcile.shard import Hours
+
+JOB = "reconcile"
 
 COLUMNS = tuple(ResultColumn(name=name, type=kind) for name, kind in (
     ("what", "varchar"), ("state", "varchar"), ("compared", "bigint"),
@@ -34,9 +36,9 @@ COLUMNS = tuple(ResultColumn(name=name, type=kind) for name, kind in (
 
 def build(cloud_for: CloudFor, write: Write) -> typer.Typer:
     """The command; which cloud is meant and how rows look is the command line's to say."""
-    app = typer.Typer(name="reconcile", rich_markup_mode="rich", add_completion=False)
+    app = typer.Typer(name=JOB, rich_markup_mode="rich", add_completion=False)
 
-    @app.command(name="reconcile")
+    @app.command(name=JOB)
     def command(
         *,
         hours: Annotated[
@@ -59,8 +61,7 @@ def build(cloud_for: CloudFor, write: Write) -> typer.Typer:
         metrics = Metrics()
         audit = asyncio.run(_run(cloud_for, data, hours, metrics))
         write(COLUMNS, rows_of(audit), style)
-        if metrics_file is not None:
-            metrics.write(metrics_file, "headrace_reconciliation_mismatch_total")
+        publish(JOB, metrics, metrics_file, "headrace_reconciliation_mismatch_total")
         Console(stderr=True, highlight=False, soft_wrap=True).print(summary(audit), style="dim")
         raise typer.Exit(1 if audit.mismatches else 0)
 

@@ -21,6 +21,7 @@ from headrace.clock import Clock, SystemClock
 from headrace.errors import AccessError, ConfigError, HeadraceError, RetryableError
 from headrace.settings import METRICS_PORTS, Settings, load
 from headrace.telemetry import log
+from headrace.telemetry.cloudwatch import Publisher
 from headrace.telemetry.health import Health, measure_loop_lag, serve_health
 from headrace.telemetry.metrics import Metrics
 
@@ -142,8 +143,9 @@ async def _run(name: str, settings: Settings, main: Main) -> int:
     )
     _handle_signals(context.shutdown)
     probe = asyncio.create_task(measure_loop_lag(context.metrics))
+    publisher = Publisher(name, context.metrics, namespace=settings.cloudwatch_namespace, clock=clock)
     try:
-        async with _health_server(name, context):
+        async with publisher.running(), _health_server(name, context):
             logger.info("service.started", pid=os.getpid())
             await attend(main, context)
     except ConfigError as error:

@@ -222,7 +222,12 @@ class Settings(BaseSettings):
         "HEADRACE_TRUSTED_PROXIES", default=0, about="Our own proxies in front, each adding to X-Forwarded-For"
     )
 
-    # Logs
+    # Telemetry
+    cloudwatch_namespace: str = _env(
+        "HEADRACE_CLOUDWATCH_NAMESPACE",
+        default="",
+        about="Metrics go into the log each minute for CloudWatch, under this namespace; empty: they do not",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _env(
         "HEADRACE_LOG_LEVEL", default="INFO", about="Least level logged"
     )

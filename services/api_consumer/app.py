@@ -10,6 +10,7 @@ from headrace.aws.sns import alerts_to
 from headrace.errors import ConfigError
 from headrace.events.mapping import Mapping, load_mapping
 from headrace.events.parse import Policy
+from headrace.lake.layout import Quarantine
 from headrace.lake.s3 import S3Store
 from headrace.runtime import Context
 from headrace.settings import Settings
@@ -49,7 +50,7 @@ async def main(context: Context) -> None:
         topic = settings.failed_records_sns_arn
         report = await stack.enter_async_context(alerts_to(topic, aws, service=STAGE, metrics=metrics, clock=clock))
         health.add_check("stream", reader.info)
-        health.add_check("bucket", lambda: store.head("readyz"))
+        health.add_check("bucket", lambda: store.head(f"{Quarantine.KINESIS_FAILURES}/"))
         health.add_check("state", lambda: state.get("readyz"))
         for source in sources:
             if isinstance(source, upstream.Upstream):

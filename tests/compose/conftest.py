@@ -11,7 +11,7 @@ from tests.compose.stack import Stack
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     stack = Stack()
-    stack.compose("build", "--quiet")
+    stack.compose("--profile", "jobs", "build", "--quiet")
     try:
         stack.up()
         yield stack

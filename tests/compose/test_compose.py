@@ -1,5 +1,6 @@
 """`docker compose up` on a real engine: what goes in comes out, in containers that may do little."""
 
+import json
 import time
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ from tests.compose.stack import CLOUD, SERVICES, Stack, eventually, run
 
 CONTAINERS = (*SERVICES, *CLOUD, "simulator")
 MEBIBYTE = 1 << 20
-LARGEST = {"api-consumer": 150, "transformer": 330, "partitioner": 150, "stats-api": 150, "local": 500}
+LARGEST = {"api-consumer": 150, "transformer": 330, "partitioner": 150, "stats-api": 150, "jobs": 450, "local": 500}
 """MiB on top of the base image, by image: well above what they are, far below what a forgotten dependency adds."""
 
 
@@ -29,9 +30,9 @@ def test_an_image_holds_what_its_service_needs_and_no_more(
     with capsys.disabled():
         print(f"\n  headrace/{image}: {size / MEBIBYTE:.0f} MiB, {own / MEBIBYTE:.0f} of them its own", end="")  # noqa: T201
     assert own < LARGEST[image] * MEBIBYTE
-    assert ("pyarrow" in python) == (image in {"transformer", "local"})
+    assert ("pyarrow" in python) == (image in {"transformer", "jobs", "local"})
     assert ("fastapi" in python) == (image in {"stats-api", "local"})
-    assert ("duckdb" in python) == (image == "local")
+    assert ("duckdb" in python) == (image in {"jobs", "local"})
 
 
 FOUND = "import importlib.util as u; print(*(n for n in ('pyarrow', 'fastapi', 'duckdb') if u.find_spec(n)))"
@@ -82,6 +83,22 @@ def test_an_event_that_is_collected_comes_out_of_a_query_and_of_the_stats_api(st
 def test_what_the_simulator_offers_flows(stack: Stack) -> None:
     sql = "SELECT count(*) AS n FROM events WHERE session_id NOT LIKE 'compose-%'"
     eventually(lambda: stack.query(sql), lambda rows: rows[0]["n"] > 100)
+
+
+def test_jobs_run_to_their_end_in_an_image_of_their_own(stack: Stack) -> None:
+    event = an_event()
+    stack.collect(event)
+    in_the_table(stack, event)
+
+    def job(*args: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(
+            stack.compose("run", "--rm", "--no-deps", "--no-TTY", "jobs", "job", *args, "--format", "json")
+        )
+        return rows
+
+    assert {row["state"] for row in job("reconcile", "--hours", "1")} <= {"agree", "in flight"}
+    tables = {row["table"]: row["rows"] for row in job("medallion", "--source", "events")}
+    assert tables["silver_events"] > 0
 
 
 def test_stop_drains_every_container_and_up_goes_on_from_there(stack: Stack) -> None:

@@ -182,9 +182,13 @@ class FaultProxy:
                 return active
         return None
 
+    def _place(self, _request: web.Request, call: Call) -> str:
+        """The upstream of a call."""
+        return self._others.get(call.service, self._upstream)
+
     async def _forward(self, request: web.Request, call: Call, body: bytes) -> web.Response | None:
         """The upstream's answer; None when it has closed the connection."""
-        url = URL(self._others.get(call.service, self._upstream) + request.raw_path, encoded=True)
+        url = URL(self._place(request, call) + request.raw_path, encoded=True)
         headers = _kept(request.headers.items())
         try:
             async with self._http.request(request.method, url, data=io.BytesIO(body), headers=headers) as answer:

@@ -1,6 +1,7 @@
 """A service from start to end, as its operator sees it: signals, exit status, what it says."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -31,12 +32,12 @@ async def main(context: Context) -> None:
     print("running", flush=True)
     {body}
 
-run_service("stub", main)
+run_service("{name}", main)
 """
 
 
-def start(body: str, **environment: str) -> "subprocess.Popen[str]":
-    code = SERVICE.format(body=textwrap.indent(textwrap.dedent(body), "    ").strip())
+def start(body: str, name: str = "stub", **environment: str) -> "subprocess.Popen[str]":
+    code = SERVICE.format(name=name, body=textwrap.indent(textwrap.dedent(body), "    ").strip())
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, "HEADRACE_LOG_FORMAT": "json", **environment},
@@ -85,6 +86,14 @@ def test_an_expected_failure_is_one_line_and_a_status(body: str, status: int, sa
     assert process.returncode == status
     assert said in errors
     assert "Traceback" not in errors
+
+
+def test_what_was_counted_until_the_end_is_published_however_it_ends() -> None:
+    body = "context.metrics.records_put.inc(3); raise NotFoundError('no stream of that name')"
+    with start(body, "api_consumer", HEADRACE_METRICS_PORT="0", HEADRACE_CLOUDWATCH_NAMESPACE="shop") as process:
+        _, errors = process.communicate(timeout=PATIENCE)
+    [published] = [told for told in map(json.loads, errors.splitlines()) if "_aws" in told]
+    assert (published["service"], published["headrace_records_put_total"]) == ("api_consumer", 3)
 
 
 def test_a_wrong_environment_is_told_whole_before_anything_starts() -> None:

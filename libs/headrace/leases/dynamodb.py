@@ -20,9 +20,12 @@ _NOTHING_PREPARED = "#pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #p
 """What KCL prepared to checkpoint; behind us whenever the checkpoint moves."""
 _HINTS = "#claim, #leaving"
 
+TTL_ATTRIBUTE = "ttl"
+"""When a row was removed (seconds since 1970 UTC). DynamoDB deletes such items within days; until then none is seen."""
+
 
 def table_definition(name: str) -> dict[str, Any]:
-    """Arguments of CreateTable for the control table."""
+    """Arguments of CreateTable for the control table. Expiry by `TTL_ATTRIBUTE` is switched on apart."""
     return hash_table(name, KEY)
 
 
@@ -35,7 +38,7 @@ class DynamoLeaseStore:
 
     async def create(self, leases: Sequence[Lease]) -> None:
         """See `LeaseStore`. Rows are added in the order given."""
-        absent = f"attribute_not_exists(#{KEY})"
+        absent = f"attribute_not_exists(#{KEY}) OR attribute_exists(#{TTL_ATTRIBUTE})"
         for lease in leases:
             try:
                 await request(
@@ -50,7 +53,8 @@ class DynamoLeaseStore:
 
     async def list(self, prefix: str) -> list[Lease]:
         """See `LeaseStore`."""
-        rows = [from_row(row) async for row in scan_prefix(self._client, self._table, KEY, prefix)]
+        found = scan_prefix(self._client, self._table, KEY, prefix)
+        rows = [from_row(row) async for row in found if TTL_ATTRIBUTE not in row]
         return sorted(rows, key=lambda lease: lease.key)
 
     async def get(self, key: LeaseKey) -> Lease | None:
@@ -58,7 +62,8 @@ class DynamoLeaseStore:
         reply = await request(
             self._client.get_item, TableName=self._table, Key=to_item({KEY: key}), ConsistentRead=True
         )
-        return from_row(from_item(reply["Item"])) if "Item" in reply else None
+        row = from_item(reply.get("Item", {}))
+        return from_row(row) if row and TTL_ATTRIBUTE not in row else None
 
     async def take(self, seen: Lease, owner: str) -> Lease:
         """See `LeaseStore`."""
@@ -197,19 +202,24 @@ class DynamoLeaseStore:
             },
         )
 
-    async def remove(self, seen: Lease) -> None:
-        """See `LeaseStore`."""
-        condition = (
-            f"attribute_not_exists(#{KEY}) OR (#checkpoint = :ended AND #leaseCounter = :seen_counter AND {_NO_INTENT})"
-        )
-        await request(
-            self._client.delete_item,
-            TableName=self._table,
-            Key=to_item({KEY: seen.key}),
-            ConditionExpression=condition,
-            ExpressionAttributeNames=names_in(condition),
-            ExpressionAttributeValues=to_item({":ended": SHARD_END, ":seen_counter": seen.counter}),
-        )
+    async def remove(self, seen: Lease, *, now: float) -> None:
+        """See `LeaseStore`. The row is marked and nobody's any more; DynamoDB deletes it: no worker needs to."""
+        update = f"SET #{TTL_ATTRIBUTE} = :now REMOVE #leaseOwner, {_HINTS} ADD #epoch :one, #leaseCounter :one"
+        condition = f"#checkpoint = :ended AND #leaseCounter = :seen_counter AND {_NO_INTENT}"
+        values = {":now": int(now), ":one": 1, ":ended": SHARD_END, ":seen_counter": seen.counter}
+        try:
+            await request(
+                self._client.update_item,
+                TableName=self._table,
+                Key=to_item({KEY: seen.key}),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names_in(update, condition),
+                ExpressionAttributeValues=to_item(values),
+            )
+        except ConflictError:
+            if await self.get(seen.key) is not None:
+                raise
 
     async def _make(self, change: Change, *, update: str, condition: str, values: Mapping[str, Any]) -> Lease:
         """`change` in DynamoDB's words → the row after it. When it is refused or not answered, the row is asked.

@@ -79,7 +79,7 @@ class MemoryLeaseStore:
         """See `LeaseStore`."""
         return self._make(changes.adopt(held, found))
 
-    async def remove(self, seen: Lease) -> None:
+    async def remove(self, seen: Lease, *, now: float) -> None:  # noqa: ARG002 - gone at once
         """See `LeaseStore`."""
         row = self._rows.get(seen.key)
         if row is not None and not changes.removable(row, seen):

@@ -81,9 +81,9 @@ class LeaseStore(Protocol):
         """
         ...
 
-    async def remove(self, seen: Lease) -> None:
+    async def remove(self, seen: Lease, *, now: float) -> None:
         """Forget the row of an ended shard, if nobody has touched it since it was `seen`; no error when it is gone.
 
-        Raises `ConflictError` when it has changed, has not ended, or has an intent.
+        `now` is in seconds since 1970 UTC. Raises `ConflictError` when it has changed, has not ended, or has an intent.
         """
         ...

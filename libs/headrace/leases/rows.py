@@ -1,7 +1,7 @@
 """Leases as items of the control table: KCL's attributes with their meaning, and ours beside them.
 
 KCL leaves ours alone and its rows may be without them. Ours: `epoch batch_no generation intent manifest ledger
-complete_through caught_up_at claim leaving`.
+complete_through caught_up_at claim leaving ttl`.
 """
 
 from collections.abc import Mapping

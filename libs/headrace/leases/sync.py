@@ -123,7 +123,7 @@ class ShardSync:
             if not self._is_sure(since, now):
                 continue
             try:
-                await self._store.remove(row)
+                await self._store.remove(row, now=self._clock.now())
             except ConflictError:
                 continue  # somebody touched it: another look has to find it again
             except (RetryableError, AccessError) as error:  # rows too many do no harm: nothing has to wait for it

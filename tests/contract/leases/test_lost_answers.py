@@ -9,10 +9,10 @@ import pytest
 import stamina
 
 from headrace.errors import ConflictError, LeaseLostError, UnavailableError
-from headrace.leases.dynamodb import DynamoLeaseStore
+from headrace.leases.dynamodb import TTL_ATTRIBUTE, DynamoLeaseStore
 from headrace.leases.model import Lease, LeaseKey
 from tests.contract.dynamodb_engines import Loss, LossyClient, Table
-from tests.contract.leases.world import WRITES, SlowClient, commit, created, intent, taken
+from tests.contract.leases.world import NOW, WRITES, SlowClient, commit, created, intent, item_of, taken
 
 ATTEMPTS = pytest.mark.parametrize("attempts", [1, 3])
 """One: the answer is lost for good. Three: a repeated call meets the effect of the first."""
@@ -255,9 +255,21 @@ async def test_a_removal_whose_answer_was_lost_may_be_asked_for_again(
 ) -> None:
     start, end = WRITES[2]
     done = await end(lossy, await start(lossy, 0))
-    client.lose("delete_item", Loss.ANSWER)
+    client.lose("update_item", Loss.ANSWER)
     with stamina.set_testing(True, attempts=attempts), contextlib.suppress(UnavailableError):
-        await lossy.remove(done)
+        await lossy.remove(done, now=NOW)
     assert not client.unused
-    await lossy.remove(done)
+    await lossy.remove(done, now=NOW)
     assert await lossy.list("") == []
+
+
+async def test_a_removed_row_lies_there_unseen_until_dynamodb_deletes_it(lossy: DynamoLeaseStore, table: Table) -> None:
+    start, end = WRITES[2]
+    held = await end(lossy, await start(lossy, 0))
+    await lossy.remove(held, now=NOW)
+    assert await lossy.get(held.key) is None
+    left = await item_of(table, held.key)
+    assert left[TTL_ATTRIBUTE] == {"N": str(int(NOW))}
+    assert "leaseOwner" not in left
+    with pytest.raises(LeaseLostError):
+        await lossy.renew(held)

@@ -12,6 +12,7 @@ from headrace.stream.ports import ShardId
 from tests.contract.leases.world import (
     FOUND,
     LEDGER,
+    NOW,
     OTHER_STREAM,
     STREAM,
     commit,
@@ -232,21 +233,21 @@ async def ended(store: LeaseStore, n: int = 0) -> Lease:
 
 async def test_the_row_of_an_ended_shard_is_removed_and_its_neighbours_stay(store: LeaseStore) -> None:
     done, other = await ended(store), await ended(store, 1)
-    await store.remove(done)
+    await store.remove(done, now=NOW)
     assert await store.list("") == [other]
 
 
 async def test_removing_a_row_that_is_gone_is_no_error(store: LeaseStore) -> None:
     done = await ended(store)
-    await store.remove(done)
-    await store.remove(done)
+    await store.remove(done, now=NOW)
+    await store.remove(done, now=NOW)
     assert await store.get(done.key) is None
 
 
 async def test_a_row_that_has_not_ended_is_never_removed(store: LeaseStore) -> None:
     for seen in (await created(store), await committed(store, 1)):
         with pytest.raises(ConflictError):
-            await store.remove(seen)
+            await store.remove(seen, now=NOW)
         assert await store.get(seen.key) == seen
 
 
@@ -254,7 +255,7 @@ async def test_a_row_with_an_intent_is_never_removed(store: LeaseStore) -> None:
     odd = replace(row(), checkpoint="SHARD_END", intent=intent())
     await store.create([odd])
     with pytest.raises(ConflictError):
-        await store.remove(odd)
+        await store.remove(odd, now=NOW)
     assert await store.get(odd.key) == odd
 
 
@@ -262,15 +263,15 @@ async def test_a_row_that_was_touched_since_it_was_seen_is_not_removed(store: Le
     seen = await ended(store)
     taken_since = await store.take(seen, "curious")
     with pytest.raises(ConflictError):
-        await store.remove(seen)
+        await store.remove(seen, now=NOW)
     assert await store.get(seen.key) == taken_since
 
 
 async def test_a_row_that_was_removed_cannot_be_taken_and_may_be_made_anew(store: LeaseStore) -> None:
     seen = await ended(store)
-    await store.remove(seen)
+    await store.remove(seen, now=NOW)
     with pytest.raises(ConflictError):
         await store.take(seen, "late")
     assert await created(store, row()) == row()
     with pytest.raises(ConflictError):
-        await store.remove(seen)
+        await store.remove(seen, now=NOW)

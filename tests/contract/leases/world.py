@@ -17,6 +17,7 @@ STREAM = StreamInfo(name="events", account="000000000000", created=1_775_000_000
 OTHER_STREAM = replace(STREAM, created=STREAM.created + 1)
 LEDGER = Ledger(received=10, committed=7, dead_lettered=2, duplicates=1, objects=3)
 SEQUENCE = "4" * 56
+NOW = 1_775_900_000.5
 
 
 def row(n: int = 0, stream: StreamInfo = STREAM) -> Lease:

@@ -48,6 +48,7 @@ def headrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         ["query"],
         ["leases"],
         ["doctor"],
+        ["cost"],
         ["job"],
         ["job", "simulate"],
         ["job", "partitions"],
@@ -60,7 +61,7 @@ def test_every_command_has_help(headrace: Headrace, command: list[str]) -> None:
     assert f"headrace {' '.join(command)} " in shown.out
 
 
-@pytest.mark.parametrize("command", ["up", "run", "query", "leases", "doctor"])
+@pytest.mark.parametrize("command", ["up", "run", "query", "leases", "doctor", "cost"])
 def test_the_help_of_a_command_has_an_example(headrace: Headrace, command: str) -> None:
     assert "Example:" in headrace(command, "--help").out
 

@@ -45,10 +45,10 @@ class Leases(MemoryLeaseStore):
 
     refusal: Exception | None = None
 
-    async def remove(self, seen: Lease) -> None:
+    async def remove(self, seen: Lease, *, now: float) -> None:
         if self.refusal is not None:
             raise self.refusal
-        await super().remove(seen)
+        await super().remove(seen, now=now)
 
 
 class World:
@@ -154,7 +154,7 @@ async def test_a_row_that_changes_while_it_is_to_be_removed_stays_and_costs_noth
 
 async def test_a_worker_that_may_not_remove_rows_goes_on_adding_them() -> None:
     world, sync = await reshared_and_forgotten(ended=True)
-    world.leases.refusal = AccessError("DeleteItem denied")
+    world.leases.refusal = AccessError("UpdateItem denied")
     await sync.run()
     world.stream.split(ShardId("shardId-000000000001"))
     world.clock.advance(CONFIRM_SECONDS)
@@ -218,7 +218,7 @@ async def test_a_row_that_somebody_deleted_is_added_again_at_the_next_look() -> 
     sync = await world.sync()
     await sync.run()
     await world.end(0)
-    await world.leases.remove((await world.rows())[0])
+    await world.leases.remove((await world.rows())[0], now=world.clock.now())
     await sync.run()
     assert await world.shard_ids() == ["0", "1"]
     world.clock.advance(CONFIRM_SECONDS)

@@ -28,7 +28,7 @@ async def removed() -> Shard:
     """Three batches of a shard that ended, and whose row was removed."""
     shard, lease = await delivered()
     ended = await shard.delivery.end(lease, caught_up_at=None)
-    await shard.leases.remove(ended)
+    await shard.leases.remove(ended, now=0.0)
     assert await shard.leases.list("") == []
     return shard
 
@@ -67,7 +67,7 @@ async def planned_by_a_zombie(shard: Shard, n: int, lease: Lease) -> None:
 async def test_a_batch_that_was_planned_and_never_decided_is_no_part_of_it() -> None:
     shard, lease = await delivered()
     await planned_by_a_zombie(shard, 16, lease)
-    await shard.leases.remove(await shard.delivery.end(lease, caught_up_at=None))
+    await shard.leases.remove(await shard.delivery.end(lease, caught_up_at=None), now=0.0)
     assert len(shard.manifests()) == 4
     assert told(await audit_of(shard, listed=others)) == []
 
@@ -77,7 +77,7 @@ async def test_a_first_batch_that_was_never_decided_leaves_nothing_to_compare() 
     lease = await shard.take()
     await planned_by_a_zombie(shard, 1, lease)
     assert len(shard.manifests()) == 1
-    await shard.leases.remove(await shard.delivery.end(lease, caught_up_at=None))
+    await shard.leases.remove(await shard.delivery.end(lease, caught_up_at=None), now=0.0)
     assert told(await audit_of(shard, listed=others)) == []
 
 

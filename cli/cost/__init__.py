@@ -1,0 +1,1 @@
+"""`headrace cost`: what a rate of events costs on AWS, by formulas over prices, measurements and assumptions."""
