@@ -65,7 +65,7 @@ def look(registry: CollectorRegistry, moment: float, before: Seen = NOTHING) -> 
 def summarize(wanted: Iterable[Published], now: Seen, before: Seen = NOTHING) -> dict[str, float]:
     """What each is by its name in CloudWatch; without those of which there is nothing to say."""
     numbers = {each.called: _number(each, now, before) for each in wanted}
-    return {name: number for name, number in numbers.items() if number is not None}
+    return {name: number for name, number in numbers.items() if number is not None and math.isfinite(number)}
 
 
 def _number(wanted: Published, now: Seen, before: Seen) -> float | None:
@@ -180,6 +180,8 @@ class Publisher:
             yield
         finally:
             task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
             self.publish()
 
     async def _each_minute(self) -> None:

@@ -48,6 +48,10 @@ def test_of_a_gauge_the_worst_shard_is_told_and_nothing_where_there_is_none() ->
     metrics.consumer_lag.labels("s-1").set(3)
     metrics.consumer_lag.labels("s-2").set(70)
     assert told(metrics, "transformer")["headrace_consumer_lag_seconds"] == 70
+    for no_number in (math.nan, math.inf):  # JSON has no word for either
+        metrics.consumer_lag.labels("s-1").set(no_number)
+        metrics.consumer_lag.labels("s-2").set(no_number)
+        assert "headrace_consumer_lag_seconds" not in told(metrics, "transformer")
 
 
 def test_completeness_is_told_as_the_age_of_the_shard_that_is_furthest_behind() -> None:
