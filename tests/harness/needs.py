@@ -29,19 +29,24 @@ class Stack:
 
 
 def needs(call: Call, method: str, url: URL, headers: Mapping[str, str], body: bytes, stack: Stack) -> list[Need]:
-    """All that the call needs. What is not known here is an action that no policy allows."""
-    match call.service:
-        case "s3":
-            found = _s3(method, url, headers, body)
-        case "sns":
-            form = parse_qs(body.decode())
-            found = [Need(f"sns:{call.operation}", form["TopicArn"][0])]
-        case "kinesis" | "dynamodb" | "sqs" | "athena" | "glue":
-            found = _JSON[call.service](call.operation, json.loads(body), stack)
-        case _:
-            found = []
+    """All that the call needs. What is unknown here, or says too little, is a need that no policy allows."""
+    try:
+        found = _found(call, method, url, headers, body, stack)
+    except (KeyError, ValueError):
+        found = []
     found = found or [Need(f"{call.service}:{call.operation}", f"{method} {url.path_qs}")]
     return found + [Need(action, stack.key) for need in found for action in _with_the_key(need.action, method, url)]
+
+
+def _found(call: Call, method: str, url: URL, headers: Mapping[str, str], body: bytes, stack: Stack) -> list[Need]:
+    match call.service:
+        case "s3":
+            return _s3(method, url, headers, body)
+        case "sns":
+            return [Need(f"sns:{call.operation}", parse_qs(body.decode())["TopicArn"][0])]
+        case "kinesis" | "dynamodb" | "sqs" | "athena" | "glue":
+            return _JSON[call.service](call.operation, json.loads(body), stack)
+    return []
 
 
 def _kinesis(operation: str, said: Mapping[str, Any], stack: Stack) -> list[Need]:

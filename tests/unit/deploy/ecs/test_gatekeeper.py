@@ -10,7 +10,7 @@ from botocore.session import Session
 from yarl import URL
 
 from deploy.ecs.policies import RIGHTS
-from tests.harness.iam import Need, Policy
+from tests.harness.iam import Need, Policy, Statement
 from tests.harness.needs import Stack, needs
 from tests.harness.proxy import recognise
 
@@ -131,6 +131,22 @@ def test_what_a_call_needs(service: str, operation: str, arguments: dict[str, An
 
 def document(*actions: str, resource: str = f"{BUCKET}/a/*") -> dict[str, Any]:
     return {"Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": [resource]}]}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "called"),
+    [
+        ("sqs", "list_queues", "ListQueues"),
+        ("dynamodb", "list_tables", "ListTables"),
+        ("sns", "list_topics", "ListTopics"),
+    ],
+)
+def test_a_call_that_does_not_say_what_it_is_about_is_a_need_all_the_same(
+    service: str, operation: str, called: str
+) -> None:
+    [need] = asked(service, operation)
+    assert need.action == f"{service}:{called}"
+    assert not Policy((Statement(frozenset({need.action}), ("arn:*",)),)).allows(need)
 
 
 def test_a_policy_allows_what_a_statement_says_and_nothing_else() -> None:
