@@ -1,7 +1,6 @@
 """What a reconciliation may do with AWS: it only reads."""
 
-from headrace.aws.rights import Resource, Right, Rights, bucket
-from headrace.lake.layout import EVENTS, INTENTS, Quarantine
+from headrace.aws.rights import LANDING, Resource, Right, Rights, bucket
 
 RIGHTS: Rights = (
     Right(
@@ -12,5 +11,5 @@ RIGHTS: Rights = (
     Right(on=Resource.CONTROL_TABLE, actions=("dynamodb:GetItem", "dynamodb:Scan"), why="rows of shards"),
     Right(on=Resource.COUNTERS_TABLE, actions=("dynamodb:Query",), why="the ledger of hours"),
     Right(on=Resource.STATE_TABLE, actions=("dynamodb:Scan",), why="totals of sources"),
-    *bucket(read=(EVENTS, INTENTS, Quarantine.FAILED_TRANSFORMATION)),
+    *bucket(read=LANDING),
 )

@@ -1,9 +1,7 @@
 """What a replay may do with AWS: it reads dead letters, and lands them as the transformer lands records."""
 
-from headrace.aws.rights import Resource, Right, Rights, bucket
-from headrace.lake.layout import EVENTS, INTENTS, Quarantine
-
-LANDS_IN = (EVENTS, INTENTS, Quarantine.FAILED_TRANSFORMATION)
+from headrace.aws.rights import LANDING, Resource, Right, Rights, bucket
+from headrace.lake.layout import Quarantine
 
 RIGHTS: Rights = (
     Right(
@@ -16,5 +14,5 @@ RIGHTS: Rights = (
         actions=("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
         why="counts",
     ),
-    *bucket(read=(*LANDS_IN, Quarantine.FAILED), written=LANDS_IN),
+    *bucket(read=(*LANDING, Quarantine.FAILED), written=LANDING),
 )

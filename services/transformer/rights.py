@@ -1,10 +1,6 @@
 """What the transformer may do with AWS. It deletes nothing: no object, no item, no message."""
 
-from headrace.aws.rights import Resource, Right, Rights, bucket
-from headrace.lake.layout import EVENTS, INTENTS, Quarantine
-
-FOLDERS = (EVENTS, INTENTS, Quarantine.FAILED_TRANSFORMATION)
-"""Where a batch lands; a worker that takes over looks at all of it."""
+from headrace.aws.rights import LANDING, Resource, Right, Rights, bucket
 
 RIGHTS: Rights = (
     Right(
@@ -27,6 +23,6 @@ RIGHTS: Rights = (
         actions=("dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
         why="counts; a transaction of updates is made of UpdateItem",
     ),
-    *bucket(read=FOLDERS, written=FOLDERS),
+    *bucket(read=LANDING, written=LANDING),
     Right(on=Resource.DEAD_LETTERS_TOPIC, actions=("sns:Publish",), why="digests of dead letters"),
 )

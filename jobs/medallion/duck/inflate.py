@@ -37,7 +37,7 @@ class Slots:
         """A file, beside the gzipped one, with what is in it; None when that is more than `up_to` bytes.
 
         Raises `UnreadableFileError` when the gzipped file breaks off or is no gzip, to its last checksum. DuckDB could
-        read gzip itself, but takes three times as long for it, and does not look at checksums.
+        read gzip itself, but takes twice as long for it, and does not look at checksums.
         """
         with self._lock:
             slot = self._free.pop() if self._free else self._new(path.parent)

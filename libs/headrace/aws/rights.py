@@ -6,6 +6,7 @@ A policy is made of these values and of nothing else (`deploy/ecs/policies.py`):
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace.lake.layout import EVENTS, INTENTS, Quarantine
 from headrace.settings import Settings
 
 EVENTS_TABLE: str = Settings.model_fields["table"].default
@@ -13,6 +14,9 @@ EVENTS_TABLE: str = Settings.model_fields["table"].default
 
 ATHENA_OUTPUT = "athena_output"
 """The folder of the bucket in which Athena leaves results, with the rights of who asks."""
+
+LANDING = (EVENTS, INTENTS, Quarantine.FAILED_TRANSFORMATION)
+"""Folders in which a batch lands; who takes a shard over, replays or proves looks at all of them."""
 
 
 class Resource(StrEnum):
@@ -112,4 +116,35 @@ def athena() -> Rights:
             why="Athena, for large output",
         ),
         Right(on=Resource.DEFAULT_DATABASE, actions=("glue:GetDatabase",), why="Athena asks for it"),
+    )
+
+
+def registration(*more: str, why: str) -> Rights:
+    """Rights of a process that makes the table of streamed events and its partitions, through Athena.
+
+    `more` are further actions on that table.
+    """
+    return (
+        *bucket(read=(ATHENA_OUTPUT,), written=(ATHENA_OUTPUT,)),
+        *athena(),
+        Right(
+            on=Resource.DATABASE,
+            actions=("glue:CreateDatabase", "glue:GetDatabase"),
+            why="Athena, for CREATE DATABASE IF NOT EXISTS",
+        ),
+        Right(
+            on=Resource.TABLES,
+            within=(EVENTS_TABLE,),
+            actions=(
+                "glue:BatchCreatePartition",
+                "glue:CreatePartition",
+                "glue:CreateTable",
+                "glue:GetPartition",
+                "glue:GetPartitions",
+                "glue:GetTable",
+                "glue:UpdateTable",
+                *more,
+            ),
+            why=why,
+        ),
     )
